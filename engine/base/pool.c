@@ -1,0 +1,134 @@
+/*
+ * base/pool.c - see pool.h.
+ */
+#include "base/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_BYTES_DEFAULT ((size_t)16 << 20)
+#define OUT_BYTES_DEFAULT ((size_t)1 << 30)
+#define CLASS_MIN_SHIFT 8u /* 256 bytes */
+
+static void *default_alloc(void *context, size_t size)
+{
+    (void)context;
+    return malloc(size);
+}
+
+static void *default_resize(void *context, void *ptr, size_t old_size, size_t size)
+{
+    (void)context;
+    (void)old_size;
+    return realloc(ptr, size);
+}
+
+static void default_release(void *context, void *ptr, size_t size)
+{
+    (void)context;
+    (void)size;
+    free(ptr);
+}
+
+const wsr_allocator wsr_allocator_default = {NULL, default_alloc, default_resize, default_release};
+
+void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max)
+{
+    memset(pool, 0, sizeof *pool);
+    pool->allocator = allocator != NULL ? allocator : &wsr_allocator_default;
+    pool->kept_bytes_max = kept_bytes_max != 0 ? kept_bytes_max : KEPT_BYTES_DEFAULT;
+    pool->out_bytes_max = out_bytes_max != 0 ? out_bytes_max : OUT_BYTES_DEFAULT;
+}
+
+static size_t chunk_size(const struct wsr_chunk *chunk)
+{
+    return (size_t)(chunk->end - (const uint8_t *)chunk);
+}
+
+void wsr_pool_free(struct wsr_pool *pool)
+{
+    for (unsigned i = 0; i < WSR_POOL_CLASSES; i++) {
+        while (pool->free[i] != NULL) {
+            struct wsr_chunk *chunk = pool->free[i];
+            pool->free[i] = chunk->next;
+            pool->allocator->release(pool->allocator->context, chunk, chunk_size(chunk));
+        }
+    }
+    pool->kept_bytes = 0;
+}
+
+/* The smallest class whose chunks are at least `size` bytes, WSR_POOL_CLASSES if none is. */
+static unsigned class_of(size_t size)
+{
+    if (size <= (size_t)1 << CLASS_MIN_SHIFT)
+        return 0;
+    unsigned shift = 64 - (unsigned)__builtin_clzll((unsigned long long)(size - 1));
+    unsigned size_class = shift - CLASS_MIN_SHIFT;
+    return size_class < WSR_POOL_CLASSES ? size_class : WSR_POOL_CLASSES;
+}
+
+struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    size_t size = bytes + sizeof(struct wsr_chunk);
+    unsigned size_class = class_of(size);
+    if (size_class < WSR_POOL_CLASSES)
+        size = (size_t)1 << (size_class + CLASS_MIN_SHIFT);
+    if (size > pool->out_bytes_max - pool->out_bytes) /* out_bytes never exceeds its limit */
+        return NULL;
+
+    struct wsr_chunk *chunk;
+    if (size_class < WSR_POOL_CLASSES && pool->free[size_class] != NULL) {
+        chunk = pool->free[size_class];
+        pool->free[size_class] = chunk->next;
+        pool->kept_bytes -= size;
+    } else {
+        chunk = pool->allocator->alloc(pool->allocator->context, size);
+        if (chunk == NULL)
+            return NULL;
+        pool->allocations++;
+        chunk->end = (uint8_t *)chunk + size;
+        chunk->size_class = size_class;
+    }
+    pool->out_bytes += size;
+    chunk->next = NULL;
+    chunk->start = chunk->data = chunk->bytes;
+    chunk->len = 0;
+    chunk->messages = 0;
+    return chunk;
+}
+
+void wsr_pool_put(struct wsr_pool *pool, struct wsr_chunk *chunk)
+{
+    size_t size = chunk_size(chunk);
+    pool->out_bytes -= size;
+    if (chunk->size_class >= WSR_POOL_CLASSES || size > pool->kept_bytes_max - pool->kept_bytes) {
+        pool->allocator->release(pool->allocator->context, chunk, size);
+        return;
+    }
+    pool->kept_bytes += size;
+    chunk->next = pool->free[chunk->size_class];
+    pool->free[chunk->size_class] = chunk;
+}
+
+void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list)
+{
+    while (list != NULL) {
+        struct wsr_chunk *next = list->next;
+        wsr_pool_put(pool, list);
+        list = next;
+    }
+}
+
+struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, size_t room)
+{
+    struct wsr_chunk *larger = wsr_pool_get(pool, chunk->len + room);
+    if (larger == NULL)
+        return NULL;
+    memcpy(larger->bytes, chunk->data, chunk->len);
+    larger->len = chunk->len;
+    larger->messages = chunk->messages;
+    wsr_pool_put(pool, chunk);
+    return larger;
+}

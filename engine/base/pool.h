@@ -1,0 +1,58 @@
+/*
+ * base/pool.h - runs of bytes (chunks) in power-of-two size classes, kept for reuse: the only allocator of the data path.
+ *
+ * A pool belongs to one thread. In steady state a message costs no allocation: its chunk comes off a free list and goes
+ * back there. What is kept free is bounded; the rest goes back to the allocator. All bytes a pool has out or keeps are
+ * counted, and a limit refuses more.
+ */
+#ifndef WSR_BASE_POOL_H
+#define WSR_BASE_POOL_H
+
+#include <wsring/types.h>
+
+/* A run of bytes with an owner: the unit of every queue. [data, data + len) is present, up to `end` there is room. */
+struct wsr_chunk {
+    struct wsr_chunk *next; /* the holder's */
+    uint8_t *data;          /* first byte present */
+    size_t len;             /* bytes present */
+    uint8_t *start;         /* where the first byte was put; data runs ahead of it as bytes are taken from the front */
+    uint8_t *end;           /* end of the memory */
+    uint32_t size_class;
+    uint32_t messages;      /* whole data messages that begin here (outbox) */
+    uint8_t pad_[16];
+    uint8_t bytes[];        /* 64 bytes from the chunk's start */
+};
+
+_Static_assert(sizeof(struct wsr_chunk) == 64, "bytes begin a cache line after the chunk");
+
+#define WSR_POOL_CLASSES 18u /* 256 bytes << 0 to 256 << 17 (32 MiB), header included; larger ones are never kept */
+
+struct wsr_pool {
+    const wsr_allocator *allocator;
+    struct wsr_chunk *free[WSR_POOL_CLASSES];
+    size_t kept_bytes, kept_bytes_max; /* in the free lists */
+    size_t out_bytes, out_bytes_max;   /* held by users */
+    uint64_t allocations;              /* calls to the allocator, ever */
+};
+
+/* allocator NULL: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */
+void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max);
+void wsr_pool_free(struct wsr_pool *pool); /* every chunk must be back */
+
+/* A chunk with room for at least `bytes`, len 0, data = start = bytes[]. NULL: out of memory, or over the limit. */
+struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes);
+void wsr_pool_put(struct wsr_pool *pool, struct wsr_chunk *chunk);
+void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list);
+
+/* A chunk with the same bytes and room for at least `room` more; chunk is put back. NULL: chunk is untouched. */
+struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, size_t room);
+
+static inline size_t wsr_chunk_room(const struct wsr_chunk *chunk)
+{
+    return (size_t)(chunk->end - (chunk->data + chunk->len));
+}
+
+/* The allocator that is malloc. */
+extern const wsr_allocator wsr_allocator_default;
+
+#endif

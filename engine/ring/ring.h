@@ -1,0 +1,106 @@
+/*
+ * ring/ring.h - moves bytes in batches over io_uring: queue operations, wait once, take completions one by one.
+ *
+ * It knows nothing of WebSocket, connections or time-outs. One ring belongs to one thread. What is queued goes to the
+ * kernel at the next submit or wait; everything passed by pointer (addresses, slices' descriptors) is copied or stable
+ * from the kernel's side once submitted, except the payload bytes themselves, which stay the caller's to keep until the
+ * completion.
+ *
+ * Received bytes land in the ring's own arena (a buffer ring, incremental where the kernel can). Each completion that
+ * carries bytes gives the caller one hold on the buffer they lie in; a buffer goes back to the kernel when the kernel is
+ * done with it and the last hold is released.
+ */
+#ifndef WSR_RING_RING_H
+#define WSR_RING_RING_H
+
+#include <sys/socket.h>
+#include <wsring/types.h>
+
+struct wsr_ring;
+
+struct wsr_ring_config {
+    unsigned sq_entries;    /* 0: 256 */
+    unsigned cq_entries;    /* 0: 4096 */
+    unsigned buffers;       /* arena buffers, a power of two; 0: 16 */
+    unsigned buffer_bytes;  /* size of each, a power of two; 0: 65536 */
+    unsigned without;       /* WSR_RING_WITHOUT_*: features not to use although the kernel has them (fallback tests) */
+    const wsr_allocator *allocator; /* NULL: malloc; the arena itself is mapped, not allocated */
+};
+
+enum {
+    WSR_RING_WITHOUT_INCREMENTAL = 1, /* each receive fills a fresh buffer, as before 6.12 */
+    WSR_RING_WITHOUT_MULTISHOT = 2,   /* one receive or accept per operation; the ring re-arms by itself, unseen */
+    WSR_RING_WITHOUT_DEFER = 4        /* no DEFER_TASKRUN */
+};
+
+/* What the set-up found, for a report to a person. All strings static. */
+struct wsr_ring_report {
+    int error;           /* the wsr_error returned */
+    int sys_errno;
+    bool incremental, multishot, defer_taskrun, ring_fd_registered;
+};
+
+enum {
+    WSR_COMPLETION_MORE = 1,  /* the operation stays armed: further completions with this tag follow */
+    WSR_COMPLETION_BYTES = 2  /* ptr and buffer are set: res bytes were received, one hold is the caller's */
+};
+
+struct wsr_completion {
+    uint64_t tag;     /* as the operation was queued */
+    int32_t res;      /* as io_uring's: bytes, a descriptor, 0 at end of stream, or -errno */
+    uint32_t flags;   /* WSR_COMPLETION_* */
+    uint8_t *ptr;     /* the received bytes, writable */
+    uint32_t buffer;  /* the arena buffer they lie in */
+};
+
+/*
+ * Opens a ring. report may be NULL. Returns 0, or WSR_EURING_SECCOMP, WSR_EURING_SYSCTL, WSR_EURING_MEMLOCK,
+ * WSR_EURING_KERNEL, WSR_ENOMEM, WSR_ESYS (errno in report). The features it may use are probed by trying.
+ */
+WSR_MUST_USE int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, struct wsr_ring_report *report);
+
+/* Cancels what is still armed, waits until the kernel has let go of all memory, and frees. NULL is fine. */
+void wsr_ring_close(struct wsr_ring *ring);
+
+/*
+ * The operations. Each queues one and returns 0, or WSR_ESYS if the queue is full and could not be submitted (never in a
+ * healthy process: a full queue is submitted on the spot).
+ */
+WSR_MUST_USE int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag); /* stays armed; each completion's res is a descriptor */
+/* Stays armed, each completion one run of bytes. wait_first: the caller knows nothing is there yet, or was told ENOBUFS. */
+WSR_MUST_USE int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first);
+/* Sends all of up to WSR_RING_SLICES_MAX slices in order (MSG_WAITALL, MSG_NOSIGNAL); res may still be short. One at a time per socket. */
+#define WSR_RING_SLICES_MAX 16u
+WSR_MUST_USE int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
+WSR_MUST_USE int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len);
+WSR_MUST_USE int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag);   /* stays armed: readable */
+WSR_MUST_USE int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag); /* CLOCK_MONOTONIC; completes with res -ETIME */
+/* Cancels every operation queued with tag `target`; itself completes with `tag`, res 0 or more if something was found. */
+WSR_MUST_USE int wsr_ring_cancel(struct wsr_ring *ring, uint64_t target, uint64_t tag);
+
+/* Hands what is queued to the kernel now and lets finished work complete, without waiting. No system call if there is nothing to do. */
+WSR_MUST_USE int wsr_ring_submit(struct wsr_ring *ring);
+
+/* The same, then waits until a completion is there, a signal comes or timeout_ns has passed (-1: for ever). 0 also on time-out and signal. */
+WSR_MUST_USE int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns);
+
+/* Takes the next completion, in the kernel's order. False: none is there. Never a system call. */
+bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out);
+
+/* One more hold on a buffer the caller holds already; one hold back. The memory of a released buffer must not be touched again. */
+void wsr_ring_hold(struct wsr_ring *ring, uint32_t buffer);
+void wsr_ring_release(struct wsr_ring *ring, uint32_t buffer);
+
+/* Arena buffers that are with the kernel, or partly filled by it: 0 means that receives end with -ENOBUFS until something is released. */
+unsigned wsr_ring_buffers_free(const struct wsr_ring *ring);
+
+/* The descriptor to poll for readability when the ring lives inside another loop. */
+int wsr_ring_fd(const struct wsr_ring *ring);
+
+/* Bytes mapped and allocated by the ring. */
+size_t wsr_ring_memory_bytes(const struct wsr_ring *ring);
+
+/* System calls made by wsr_ring_submit and wsr_ring_wait so far. */
+uint64_t wsr_ring_enters(const struct wsr_ring *ring);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * ring/sys.h - the synchronous system calls of the engine: sockets, an eventfd, the clock.
+ *
+ * Everything the library asks of the operating system goes through here or through ring.h, so that the simulator can
+ * stand in for all of it (it links its own sys.c). Functions return 0 or a descriptor, or -errno.
+ */
+#ifndef WSR_RING_SYS_H
+#define WSR_RING_SYS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <wsring/types.h>
+
+union wsr_address {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+    struct sockaddr_storage room;
+};
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t wsr_sys_now_ns(void);
+
+/* Numeric IPv4 or IPv6 host ("127.0.0.1", "::1", "[::1]") and port to an address. -EINVAL if host is not numeric. */
+int wsr_sys_address(const char *host, uint16_t port, union wsr_address *out, socklen_t *len);
+
+/* "127.0.0.1:80" or "[::1]:80" into text (at least 64 bytes), always NUL-terminated. */
+void wsr_sys_address_text(const union wsr_address *address, char *text, size_t cap);
+
+/* A listening TCP socket, with SO_REUSEADDR and TCP_NODELAY (accepted sockets inherit it), SO_REUSEPORT if asked. */
+int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port);
+
+/* A TCP socket to connect with: TCP_NODELAY set. */
+int wsr_sys_socket(int family);
+
+int wsr_sys_local_address(int fd, union wsr_address *out);
+int wsr_sys_peer_address(int fd, union wsr_address *out);
+int wsr_sys_shutdown_write(int fd);
+void wsr_sys_close(int fd);
+
+/* Closes so that the peer sees a reset, dropping what is unsent (SO_LINGER 0). */
+void wsr_sys_reset(int fd);
+
+/* A descriptor to wake a loop with; signal is async-signal-safe and callable from any thread; clear takes the signals away. */
+int wsr_sys_eventfd(void);
+void wsr_sys_eventfd_signal(int fd);
+void wsr_sys_eventfd_clear(int fd);
+
+/* A descriptor kept in reserve, so that one accept can still succeed (and be closed) when the process has no more. */
+int wsr_sys_reserve(void);
+
+/* Accepts one connection with the reserve's place, closes it at once (the peer sees the end), for EMFILE. 0 or -errno. */
+int wsr_sys_shed(int listen_fd, int *reserve);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * wsring/event.h - what an endpoint or engine reports: one cache line an event, in an array of the caller's.
+ *
+ * Everything a data slice points to stays valid until the next wsr_poll (engine) or wsr_endpoint_feed (endpoint) and
+ * may be changed in place by the application until then.
+ */
+#ifndef WSRING_EVENT_H
+#define WSRING_EVENT_H
+
+#include <wsring/close.h>
+#include <wsring/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum wsr_event_type {
+    WSR_EVENT_NONE = 0,
+    WSR_EVENT_OPEN,     /* the handshake is done; data: a wsr_request (server) or wsr_response (client) */
+    WSR_EVENT_REQUEST,  /* server, if asked for: an upgrade to accept or refuse; data: a wsr_request */
+    WSR_EVENT_MESSAGE,  /* a whole message; opcode, data */
+    WSR_EVENT_PING,     /* a ping, already answered; data: its payload */
+    WSR_EVENT_PONG,     /* data: its payload */
+    WSR_EVENT_WRITABLE, /* after WSR_EFULL: the outbox has room again */
+    WSR_EVENT_CLOSED,   /* the last event of its connection, exactly once; data: a wsr_close_record; close_code, error */
+    WSR_EVENT_WAKE      /* engine: wsr_wake was called; conn is 0 */
+} wsr_event_type;
+
+enum {
+    WSR_EVENT_AFTER_CLOSE = 1 /* a message that the peer sent before it saw our Close: delivered, cannot be answered */
+};
+
+typedef struct wsr_event {
+    uint8_t type;        /* wsr_event_type */
+    uint8_t opcode;      /* MESSAGE: WSR_TEXT or WSR_BINARY */
+    uint16_t flags;      /* WSR_EVENT_* bits */
+    uint16_t close_code; /* CLOSED: the record's code */
+    uint16_t reserved;
+    int32_t error;       /* CLOSED: the record's cause, a wsr_error */
+    uint32_t reserved2;
+    wsr_conn conn;
+    void *user;          /* as set by wsr_set_user */
+    wsr_span data;
+    uint64_t time_ns;    /* CLOCK_MONOTONIC, or the now_ns of the feed: when the batch with its last byte was taken in */
+    uint64_t token;      /* reserved for sending by reference */
+} wsr_event;
+
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && UINTPTR_MAX == UINT64_MAX
+_Static_assert(sizeof(wsr_event) == 64, "an event is one cache line");
+_Static_assert(offsetof(wsr_event, data) == 32 && offsetof(wsr_event, token) == 56, "the layout is part of the interface");
+#endif
+
+typedef struct wsr_header {
+    wsr_slice name;  /* as received, any case */
+    wsr_slice value; /* without surrounding blanks */
+} wsr_header;
+
+/* An upgrade request as the server saw it (RFC 6455 section 4.2.1), already checked. All slices lie in the request. */
+typedef struct wsr_request {
+    wsr_slice target;       /* as sent: "/chat?room=1" */
+    wsr_slice path;         /* up to '?', not percent-decoded */
+    wsr_slice query;        /* after '?', empty if none */
+    wsr_slice host;         /* the Host header */
+    wsr_slice origin;       /* the Origin header, ptr NULL if none was sent */
+    wsr_slice subprotocols; /* Sec-WebSocket-Protocol values offered, comma-separated as sent; ptr NULL if none */
+    wsr_slice subprotocol;  /* chosen, empty if none (yet) */
+    const wsr_header *headers;
+    unsigned headers_n;
+} wsr_request;
+
+/* The server's answer as the client saw it (RFC 6455 section 4.1). */
+typedef struct wsr_response {
+    uint16_t status;       /* 101 */
+    wsr_slice subprotocol; /* chosen by the server, empty if none */
+    const wsr_header *headers;
+    unsigned headers_n;
+} wsr_response;
+
+/* The data of an OPEN or REQUEST event, typed. NULL for another event, or the other role's. Valid as long as the event. */
+static inline const wsr_close_record *wsr_event_close_record(const wsr_event *event)
+{
+    return event->type == WSR_EVENT_CLOSED ? (const wsr_close_record *)(const void *)event->data.ptr : NULL;
+}
+
+static inline const wsr_request *wsr_event_request(const wsr_event *event)
+{
+    return (event->type == WSR_EVENT_REQUEST || event->type == WSR_EVENT_OPEN) && event->data.len == sizeof(wsr_request)
+               ? (const wsr_request *)(const void *)event->data.ptr
+               : NULL;
+}
+
+static inline const wsr_response *wsr_event_response(const wsr_event *event)
+{
+    return event->type == WSR_EVENT_OPEN && event->data.len == sizeof(wsr_response) ? (const wsr_response *)(const void *)event->data.ptr : NULL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
