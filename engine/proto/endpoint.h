@@ -1,0 +1,138 @@
+/*
+ * proto/endpoint.h - the insides of a sans-I/O endpoint: what the frame path, the handshake and the closing share.
+ *
+ * One direction in:  feed pointer (handshake -> parse -> parse_closing -> discard) -> events in a batch.
+ * One direction out: outbox -> drain. Nothing on the way in calls the application; nothing on the way out calls the parser.
+ * Not here: sockets, clocks, malloc, randomness; all of these are in wsr_env or arguments (style.md 7).
+ */
+#ifndef WSR_PROTO_ENDPOINT_H
+#define WSR_PROTO_ENDPOINT_H
+
+#include <wsring/endpoint.h>
+
+#include "base/pool.h"
+#include "proto/close.h"
+#include "proto/keypool.h"
+#include "proto/outbox.h"
+#include "simd/simd.h"
+
+struct wsr_consume;
+struct wsr_handshake;
+
+/* What all endpoints of one engine (one thread) share. A lone endpoint has one of its own. */
+struct wsr_env {
+    struct wsr_pool pool;
+    struct wsr_keypool keys;         /* masking keys, for clients */
+    wsr_limits limits;               /* every field set */
+    const struct wsr_kernels *kernels;
+    const struct wsr_consume *consume;
+    struct wsr_chunk *retired;       /* memory that events of the current batch point to */
+    size_t retired_bytes;            /* their payload bytes: what the batch holds beyond the transport's own buffers */
+    int (*random)(void *context, uint8_t *out, size_t n);
+    void *random_context;
+    int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
+};
+
+/* Events being written; one poll or feed. */
+struct wsr_batch {
+    wsr_event *ev;
+    unsigned cap;
+    unsigned n;
+    uint64_t now_ns;
+};
+
+struct wsr_endpoint;
+
+/* Takes bytes in, returns how many it consumed: less than len only for want of room in the batch, or after a change of ep->feed. */
+typedef size_t wsr_feed_fn(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
+
+enum { /* wsr_endpoint.flags */
+    WSR_EP_OPEN = 1 << 0,            /* the handshake is done */
+    WSR_EP_MANUAL = 1 << 1,          /* report REQUEST and wait */
+    WSR_EP_OWES_WRITABLE = 1 << 2,   /* a send was refused with WSR_EFULL */
+    WSR_EP_OWES_CLOSED = 1 << 3,     /* the transport is done, CLOSED waits for room in a batch */
+    WSR_EP_CLOSED = 1 << 4,          /* CLOSED was delivered: nothing more will be */
+    WSR_EP_SHUTDOWN = 1 << 5,        /* the close module wants the sending side shut down once the outbox is empty */
+    WSR_EP_MASKS = 1 << 6,           /* role is client */
+    WSR_EP_AFTER_CLOSE = 1 << 7,     /* our Close is out: messages are flagged, pings not answered */
+    WSR_EP_FAILED_HANDSHAKE = 1 << 8,
+    WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
+    WSR_EP_LONE = 1 << 10            /* has an env of its own (level 2) */
+};
+
+struct wsr_endpoint {
+    wsr_feed_fn *feed;
+    struct wsr_env *env;
+    wsr_conn conn;
+    void *user;
+
+    /* receiving */
+    wsr_text_state text;          /* masking key of the frame, UTF-8 state of the message */
+    uint64_t left;                /* payload bytes of the current frame still to come */
+    struct wsr_chunk *message;    /* payload of the unfinished message (or control frame, in `control`), grown as bytes come */
+    struct wsr_chunk *control;
+    uint8_t head[14];             /* a frame header of which a part has come */
+    uint8_t head_len;             /* bytes of it present; 0: at a frame boundary or inside a payload */
+    uint8_t first;                /* first byte of the current frame */
+    uint8_t message_opcode;       /* of the fragmented message that is open: WSR_TEXT, WSR_BINARY; 0: none */
+    bool in_payload;
+    uint16_t flags;
+    uint32_t empty_fragments;     /* in this message */
+    uint32_t control_run;         /* control frames since the last data frame */
+
+    struct wsr_outbox out;
+    struct wsr_close close;
+    struct wsr_chunk *closing;    /* a wsr_close_record being filled; NULL while open */
+    struct wsr_handshake *handshake; /* NULL once open */
+
+    uint64_t opened_ns;           /* the transport's opening */
+    uint64_t received_ns;         /* last input */
+    uint64_t close_deadline_ns;   /* while closing */
+
+    uint64_t messages_in, bytes_in, frames_in;
+};
+
+/*
+ * Initialises an endpoint in place (an engine's slot). config->limits, allocator, random and kernels are not read: env
+ * has them. Returns as wsr_endpoint_open.
+ */
+WSR_MUST_USE int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns);
+void wsr_endpoint_fini(struct wsr_endpoint *ep);
+
+/* wsr_endpoint_feed without the bookkeeping of a lone endpoint: returns the bytes consumed. */
+size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
+
+/* wsr_endpoint_tick and wsr_endpoint_eof, likewise. */
+void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
+void wsr_endpoint_end(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
+
+/* wsr_endpoint_close with the caller's place, for the record; and abort: no Close, no waiting. */
+WSR_MUST_USE int wsr_endpoint_close_at(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason, const char *file, int line);
+void wsr_endpoint_abort(struct wsr_endpoint *ep, const char *file, int line);
+
+/* Appends an event with conn, user and time filled in. There must be room. */
+wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len);
+
+/* Keeps a chunk until the batch is over, since events point into it. */
+void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk);
+/* The batch is over. */
+void wsr_env_release(struct wsr_env *env);
+
+/*
+ * Prepares the shared part. Limits: zeros become defaults. kernels: NULL for the best. Returns 0, WSR_ECONFIG.
+ * random NULL and sha1 are supplied by whoever opens: proto itself has neither.
+ */
+WSR_MUST_USE int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max);
+void wsr_env_fini(struct wsr_env *env);
+
+/* --- for the handshake (proto/handshake.c) --- */
+
+/* The handshake succeeded: frames from now on. The OPEN event must have been emitted. */
+void wsr_endpoint_opened(struct wsr_endpoint *ep, uint64_t now_ns);
+/*
+ * The handshake failed for `error` (a wsr_error) with `status` sent or received. What the handshake put into the outbox
+ * is still sent, then the sending side is shut down; further input is discarded; CLOSED comes at the transport's end.
+ */
+void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int error, unsigned status);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * proto/outbox.h - what an endpoint has to send: whole frames in wire form, in order, with a control lane beside them.
+ *
+ *     append -> queue -> (drain) -> flying -> (sent) -> gone
+ *
+ * Flying chunks have been shown to the transport: they neither move nor change until it took them. The queue begins and
+ * ends at a frame boundary, so it can be dropped there. The control lane (one pong, one ping) goes before the queue at the
+ * next frame boundary, and is exempt from limits; a Close is not in it, since it must not overtake data.
+ */
+#ifndef WSR_PROTO_OUTBOX_H
+#define WSR_PROTO_OUTBOX_H
+
+#include "base/pool.h"
+#include "proto/keypool.h"
+#include "simd/simd.h"
+
+struct wsr_lane; /* a pending pong and ping */
+
+struct wsr_outbox {
+    struct wsr_chunk *flying, *flying_tail;
+    struct wsr_chunk *queue, *queue_tail;
+    struct wsr_chunk *lane;  /* holds a wsr_lane; NULL: nothing pending */
+    size_t bytes;            /* in flying and queue */
+    uint64_t frames;         /* ever appended */
+    uint64_t messages;       /* data messages ever appended, and the bytes of their payloads */
+    uint64_t payload_bytes;
+};
+
+/* What it takes to make frames: the sender's side of wsr_env. */
+struct wsr_framer {
+    struct wsr_pool *pool;
+    const struct wsr_kernels *kernels;
+    struct wsr_keypool *keys; /* NULL: frames are not masked (a server's) */
+};
+
+/* Frees everything. */
+void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool);
+
+/*
+ * Appends one frame: first as on the wire (FIN, RSV, opcode), payload copied and, for a client, masked in the same pass.
+ * Returns 0, WSR_ENOMEM, WSR_ERANDOM; on an error nothing was appended.
+ */
+WSR_MUST_USE int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload);
+
+/* Appends bytes that are not a frame (the handshake). */
+WSR_MUST_USE int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice bytes);
+
+/* Puts a pong or ping (payload at most 125 bytes) into the lane, in the place of one of its kind that still waits there. */
+WSR_MUST_USE int wsr_outbox_control(struct wsr_outbox *out, struct wsr_pool *pool, wsr_opcode opcode, wsr_slice payload);
+
+/*
+ * Shows what is to be sent, up to cap slices. While something is flying it shows only that: one send is under way at a
+ * time. Otherwise the lane and then as much of the queue as fits in cap take off. Returns how many slices.
+ */
+unsigned wsr_outbox_drain(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_slice *slices, unsigned cap);
+
+/* The transport took `bytes` of what flies. */
+void wsr_outbox_sent(struct wsr_outbox *out, struct wsr_pool *pool, size_t bytes);
+
+/* Anything flying, queued or in the lane? */
+static inline bool wsr_outbox_pending(const struct wsr_outbox *out)
+{
+    return out->flying != NULL || out->queue != NULL || out->lane != NULL;
+}
+
+/* Messages and their payload bytes in a list of chunks. */
+struct wsr_outbox_count {
+    uint64_t messages;
+    uint64_t bytes;
+};
+
+/* Drops the queue and the lane (not what flies), and counts what the transport never saw. */
+struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool *pool);
+
+/* Messages in what flies of which the transport has not taken the last byte. */
+struct wsr_outbox_count wsr_outbox_unconfirmed(const struct wsr_outbox *out);
+
+#endif

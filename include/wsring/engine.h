@@ -1,0 +1,154 @@
+/*
+ * wsring/engine.h - the engine: connections over io_uring, and one call that fills an array of events.
+ *
+ *     wsr_engine_open; wsr_listen (server.h) and wsr_connect (client.h);
+ *     for (;;) { n = wsr_poll(engine, ev, 64, -1); ... wsr_send(...) ... }
+ *
+ * One engine belongs to one thread: every call here is made on the thread that opened it, but wsr_wake. Engines share
+ * nothing, so run one a core. No callback is ever made (run.h is a layer of callbacks for those who like them). The
+ * engine never exits, prints, reads the environment or blocks anywhere but in wsr_poll.
+ *
+ * What is sent between two polls leaves with the next wsr_poll or wsr_flush, many messages in one system call.
+ */
+#ifndef WSRING_ENGINE_H
+#define WSRING_ENGINE_H
+
+#include <wsring/endpoint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wsr_engine wsr_engine;
+
+/* Zero means the default in brackets; every limit is finite. Begin with WSR_CONFIG_INIT. */
+typedef struct wsr_config {
+    size_t size;                     /* sizeof(wsr_config); WSR_CONFIG_INIT sets it */
+    wsr_limits limits;               /* of each connection */
+    uint32_t connections_max;        /* open at once, both roles [16384; at most 2^24 - 2] */
+    uint32_t sq_entries, cq_entries; /* of the ring [256, 4096] */
+    uint32_t buffers;                /* receive buffers, a power of two [16] */
+    uint32_t buffer_bytes;           /* size of each, a power of two [65536] */
+    uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB] */
+    uint64_t memory_bytes_max;       /* messages, outboxes and batches of all connections together [1 GiB] */
+    uint32_t ring_without;           /* kernel features not to use, for tests: bits of WSR_WITHOUT_* [0] */
+    const char *kernels;             /* SIMD kernels by name [NULL: the best this CPU has] */
+    const wsr_allocator *allocator;  /* [NULL: malloc]; must outlive the engine */
+} wsr_config;
+
+#define WSR_CONFIG_INIT { .size = sizeof(wsr_config) }
+
+enum { WSR_WITHOUT_INCREMENTAL = 1, WSR_WITHOUT_MULTISHOT = 2, WSR_WITHOUT_DEFER_TASKRUN = 4 };
+
+/*
+ * Opens an engine on this thread. config NULL: all defaults. Returns 0; WSR_ECONFIG; WSR_ENOMEM; WSR_ESYS (errno set);
+ * WSR_EURING_SECCOMP, WSR_EURING_SYSCTL, WSR_EURING_MEMLOCK, WSR_EURING_KERNEL: io_uring is not to be had, and
+ * wsr_error_text says what to do. *out is written only on success.
+ */
+WSR_API WSR_MUST_USE int wsr_engine_open(wsr_engine **out, const wsr_config *config);
+
+/* Cuts what is still connected (no Close is sent: drain first), and frees everything. NULL is fine. */
+WSR_API void wsr_engine_close(wsr_engine *engine);
+
+/*
+ * Submits what was sent, waits until there is at least one event, and writes up to cap of them to ev. It never waits to
+ * fill the array. The slices of the events before become invalid at this call. timeout_ns: 0 does not wait, -1 waits for
+ * ever. Returns the number of events; 0 after the time-out, or after a signal whose handler ran; or WSR_EINVAL, WSR_ESYS.
+ * CLOSED comes exactly once and last for its connection, also after wsr_close and wsr_abort: free there, and only there.
+ */
+WSR_API WSR_MUST_USE int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns);
+
+/* Submits now what was sent since the last poll, without taking events: an order must not wait. Returns 0, WSR_ESYS. */
+WSR_API WSR_MUST_USE int wsr_flush(wsr_engine *engine);
+
+/*
+ * A descriptor that is readable when wsr_poll has work, for epoll, libuv, asio, GLib. Then call wsr_poll with timeout 0
+ * until it returns 0 (which also arms the engine's timers on the descriptor) before waiting on it again; after sends made
+ * at other times call wsr_flush. Owned by the engine. WSR_ESYS if it cannot be had.
+ */
+WSR_API WSR_MUST_USE int wsr_engine_fd(wsr_engine *engine);
+
+/* Makes a wsr_poll of any thread return with a WAKE event, now or at its next call. Any thread; async-signal-safe. */
+WSR_API void wsr_wake(wsr_engine *engine);
+
+/*
+ * Queues a message (WSR_TEXT, WSR_BINARY) or a control frame (WSR_PING, WSR_PONG; at most 125 bytes). Copies the payload.
+ * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or closing), WSR_EFULL (the outbox is at its limit: WRITABLE will come when
+ * it is half empty), WSR_ETOOBIG, WSR_EINVAL, WSR_ENOMEM, WSR_ERANDOM. On an error nothing was queued.
+ */
+WSR_API WSR_MUST_USE int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload);
+
+typedef struct wsr_out {
+    wsr_conn conn;
+    wsr_opcode opcode;
+    wsr_slice payload;
+} wsr_out;
+
+/* wsr_send for each of n in order, up to the first that is refused; returns how many were accepted. */
+WSR_API WSR_MUST_USE unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n);
+
+/*
+ * Sends a data message as fragments of at most fragment_bytes of payload each (RFC 6455 section 5.4); otherwise as
+ * wsr_send. fragment_bytes 0 is WSR_EINVAL.
+ */
+WSR_API WSR_MUST_USE int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
+
+/*
+ * Begins the closing handshake, behind all messages accepted before. code: one that this role may send (wsr_close_may_send),
+ * or 0 for a Close without a code; reason: UTF-8, at most WSR_CLOSE_REASON_MAX bytes. Returns 0, WSR_ESTALE, WSR_ESTATE
+ * (closing already), WSR_EBADCODE, WSR_EBADUTF8, WSR_ETOOBIG, WSR_ENOMEM. The macro notes the caller's place for the record.
+ */
+WSR_API WSR_MUST_USE int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line);
+#define wsr_close(engine, conn, code, reason) wsr_close_at((engine), (conn), (code), (reason), __FILE__, __LINE__)
+
+/* Ends the connection at once, without a Close: the peer sees a reset. CLOSED follows. Returns 0, WSR_ESTALE. */
+WSR_API WSR_MUST_USE int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line);
+#define wsr_abort(engine, conn) wsr_abort_at((engine), (conn), __FILE__, __LINE__)
+
+/*
+ * Stops reading from a connection, so that TCP stops its peer. Events of the current batch stay; at most the bytes the
+ * kernel has handed over already are held. No idle or ping deadline runs meanwhile. Returns 0, WSR_ESTALE.
+ */
+WSR_API WSR_MUST_USE int wsr_pause_read(wsr_engine *engine, wsr_conn conn);
+WSR_API WSR_MUST_USE int wsr_resume_read(wsr_engine *engine, wsr_conn conn);
+
+/* A pointer of the application's, given back in every event. Returns 0, WSR_ESTALE. */
+WSR_API WSR_MUST_USE int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user);
+/* NULL for a stale id. */
+WSR_API void *wsr_user(const wsr_engine *engine, wsr_conn conn);
+
+/* Bytes accepted and not yet taken by the kernel; 0 for a stale id. */
+WSR_API size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn);
+
+/*
+ * "127.0.0.1:5000" or "[::1]:5000" into text, NUL-terminated; 64 bytes are always enough. Returns 0, WSR_ESTALE, WSR_ESYS.
+ */
+WSR_API WSR_MUST_USE int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
+WSR_API WSR_MUST_USE int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
+
+/* What has happened since the engine was opened. */
+typedef struct wsr_engine_statistics {
+    uint64_t accepted, connected, closed; /* connections */
+    uint64_t open;                        /* connections now, of any state */
+    uint64_t handshakes_failed;
+    uint64_t messages_in, messages_out, bytes_in, bytes_out; /* as in wsr_close_record, of connections closed and open */
+    uint64_t messages_undelivered, messages_unconfirmed;     /* of closed connections */
+    uint64_t polls, enters;               /* wsr_poll calls; system calls into the ring */
+    uint64_t starved;                     /* receives that found no buffer free */
+    uint64_t accepts_shed;                /* connections refused for want of descriptors or slots */
+    uint64_t stale_completions;           /* completions of connections already gone, recognised and dropped */
+    uint64_t memory_bytes;                /* held now: ring, table, pool */
+    uint64_t allocations;                 /* calls of the pool to the allocator, ever */
+} wsr_engine_statistics;
+
+/* statistics->size is not needed: the structure only grows at its end, and size says how much of it to write. */
+WSR_API void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistics, size_t size);
+
+/* What an engine with this config will map and allocate at its start, and the most it may hold. *fixed and *max in bytes. */
+WSR_API WSR_MUST_USE int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t *max);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * wsring/server.h - listening, accepting upgrades, draining (RFC 6455 sections 4.2 and 7.1.1). On top of engine.h.
+ */
+#ifndef WSRING_SERVER_H
+#define WSRING_SERVER_H
+
+#include <wsring/engine.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero means the default in brackets. Begin with WSR_LISTEN_CONFIG_INIT. */
+typedef struct wsr_listen_config {
+    size_t size;              /* sizeof(wsr_listen_config) */
+    const char *host;         /* numeric IPv4 or IPv6 [NULL: "127.0.0.1"] */
+    uint16_t port;            /* 0: any free one, see wsr_listen_port */
+    int backlog;              /* [1024] */
+    bool reuse_port;          /* SO_REUSEPORT: one listener an engine on the same port, the kernel spreads connections */
+    bool manual;              /* report REQUEST events, answered with wsr_accept or wsr_refuse; otherwise all are accepted */
+    const char *subprotocols; /* those spoken here, best first, comma-separated [NULL: none] */
+    void *user;               /* the user pointer of its connections */
+} wsr_listen_config;
+
+#define WSR_LISTEN_CONFIG_INIT { .size = sizeof(wsr_listen_config) }
+
+typedef uint32_t wsr_listener; /* 0 is none */
+
+/*
+ * Listens. Strings are copied. Returns 0; WSR_ECONFIG; WSR_EINVAL (host is not a numeric address); WSR_ESYS (errno: EADDRINUSE,
+ * EACCES ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM.
+ */
+WSR_API WSR_MUST_USE int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out);
+
+/* The port listened on; 0 for no such listener. */
+WSR_API uint16_t wsr_listen_port(const wsr_engine *engine, wsr_listener listener);
+
+/* Stops accepting on one listener; its connections live on. Returns 0, WSR_ESTALE. */
+WSR_API WSR_MUST_USE int wsr_unlisten(wsr_engine *engine, wsr_listener listener);
+
+/* Answer a REQUEST, in its batch or later: see wsr_endpoint_accept and wsr_endpoint_refuse. Also WSR_ESTALE. */
+WSR_API WSR_MUST_USE int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const char *headers);
+WSR_API WSR_MUST_USE int wsr_refuse(wsr_engine *engine, wsr_conn conn, unsigned status, const char *headers, wsr_slice body);
+
+/* How to go away. Begin with WSR_DRAIN_CONFIG_INIT. */
+typedef struct wsr_drain_config {
+    size_t size;
+    uint16_t code;        /* [1001] */
+    const char *reason;   /* UTF-8, at most 123 bytes [NULL: none] */
+    uint64_t spread_ns;   /* the Closes are spread over this long, so that clients do not come back as one herd [0] */
+    uint64_t deadline_ns; /* from now; what is left then is cut [10 s] */
+} wsr_drain_config;
+
+#define WSR_DRAIN_CONFIG_INIT { .size = sizeof(wsr_drain_config) }
+
+/*
+ * Stops all listeners and closes every connection of the server role behind what was accepted for it. Keep polling:
+ * each connection's CLOSED comes as ever. Returns 0, WSR_ECONFIG, WSR_ESTATE (draining already).
+ */
+WSR_API WSR_MUST_USE int wsr_drain(wsr_engine *engine, const wsr_drain_config *config);
+
+/* Connections left to drain. */
+WSR_API uint32_t wsr_drain_left(const wsr_engine *engine);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
