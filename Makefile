@@ -236,7 +236,7 @@ FUZZ_SECONDS ?= 600
 fuzz: ## every fuzzer for FUZZ_SECONDS (600) each; clang
 	@tools/setup.sh fuzz
 	+@$(INNER) MODE=fuzz CC='$(FUZZ_CC)' fuzz-programs
-	@tests/fuzz/run $(BUILD)/fuzz/fuzz $(FUZZ_SECONDS)
+	@tools/fuzz.sh $(BUILD)/fuzz/fuzz $(FUZZ_SECONDS)
 
 fuzz-quick: ## every fuzzer for a few seconds
 	+@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
