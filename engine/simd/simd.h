@@ -28,11 +28,11 @@ const struct wsr_kernels *wsr_kernels_best(void);
 /* The table of that name if this CPU supports it, else NULL. */
 const struct wsr_kernels *wsr_kernels_named(const char *name);
 
-/* key, read as four bytes in wire order, after n bytes have been consumed. */
+/* key, first wire byte lowest, rotated for the byte n places on. Branch-free: a rotate instruction where there is one. */
 static inline uint32_t wsr_key_rotate(uint32_t key, size_t n)
 {
     unsigned bits = (unsigned)(n & 3) * 8;
-    return bits == 0 ? key : (key >> bits) | (key << (32 - bits));
+    return key >> bits | key << (-bits & 31);
 }
 
 #endif

@@ -1,0 +1,11 @@
+/*
+ * simd/tables.h - the kernel tables that this build may hold, one exported by each simd/ISA.c.
+ */
+#ifndef WSR_SIMD_TABLES_H
+#define WSR_SIMD_TABLES_H
+
+#include "simd/simd.h"
+
+extern const struct wsr_kernels wsr_kernels_scalar;
+
+#endif
