@@ -1,10 +1,10 @@
 /*
  * ring/ring.h - moves bytes in batches over io_uring: queue operations, wait once, take completions one by one.
  *
- * It knows nothing of WebSocket, connections or time-outs. One ring belongs to one thread. What is queued goes to the
- * kernel at the next submit or wait; everything passed by pointer (addresses, slices' descriptors) is copied or stable
- * from the kernel's side once submitted, except the payload bytes themselves, which stay the caller's to keep until the
- * completion.
+ * It knows nothing of WebSocket, connections or time-outs. One ring belongs to one thread: the one that first submits or
+ * waits, up to and including close (opening it on another thread is fine). What is queued goes to the kernel at the next
+ * submit or wait; everything passed by pointer (addresses, slices' descriptors) is copied or stable from the kernel's
+ * side once submitted, except the payload bytes themselves, which stay the caller's to keep until the completion.
  *
  * Received bytes land in the ring's own arena (a buffer ring, incremental where the kernel can). Each completion that
  * carries bytes gives the caller one hold on the buffer they lie in; a buffer goes back to the kernel when the kernel is
@@ -21,8 +21,8 @@ struct wsr_ring;
 struct wsr_ring_config {
     unsigned sq_entries;    /* 0: 256 */
     unsigned cq_entries;    /* 0: 4096 */
-    unsigned buffers;       /* arena buffers, a power of two; 0: 16 */
-    unsigned buffer_bytes;  /* size of each, a power of two; 0: 65536 */
+    unsigned buffers;       /* arena buffers, a power of two up to 32768; 0: 16, or 256 where they are not incremental */
+    unsigned buffer_bytes;  /* size of each, a power of two; 0: 65536, or 16384 where they are not incremental */
     unsigned without;       /* WSR_RING_WITHOUT_*: features not to use although the kernel has them (fallback tests) */
     const wsr_allocator *allocator; /* NULL: malloc; the arena itself is mapped, not allocated */
 };
@@ -55,16 +55,21 @@ struct wsr_completion {
 
 /*
  * Opens a ring. report may be NULL. Returns 0, or WSR_EURING_SECCOMP, WSR_EURING_SYSCTL, WSR_EURING_MEMLOCK,
- * WSR_EURING_KERNEL, WSR_ENOMEM, WSR_ESYS (errno in report). The features it may use are probed by trying.
+ * WSR_EURING_KERNEL, WSR_ENOMEM, WSR_ECONFIG, WSR_ESYS (errno in report). The features it may use are probed by trying.
  */
 WSR_MUST_USE int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, struct wsr_ring_report *report);
 
-/* Cancels what is still armed, waits until the kernel has let go of all memory, and frees. NULL is fine. */
+/*
+ * Cancels what is still armed, waits until the kernel has let go of all memory, and frees. What was queued and never
+ * submitted is dropped; connections accepted and never taken are closed. Payload given to wsr_ring_send must live until
+ * this returns. NULL is fine.
+ */
 void wsr_ring_close(struct wsr_ring *ring);
 
 /*
  * The operations. Each queues one and returns 0, or WSR_ESYS if the queue is full and could not be submitted (never in a
- * healthy process: a full queue is submitted on the spot).
+ * healthy process: a full queue is submitted on the spot), or, only without multishot, WSR_ENOMEM. Descriptors must be
+ * blocking ones: io_uring answers EAGAIN on O_NONBLOCK sockets instead of waiting.
  */
 WSR_MUST_USE int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag); /* stays armed; each completion's res is a descriptor */
 /* Stays armed, each completion one run of bytes. wait_first: the caller knows nothing is there yet, or was told ENOBUFS. */
@@ -75,7 +80,10 @@ WSR_MUST_USE int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, cons
 WSR_MUST_USE int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len);
 WSR_MUST_USE int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag);   /* stays armed: readable */
 WSR_MUST_USE int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag); /* CLOCK_MONOTONIC; completes with res -ETIME */
-/* Cancels every operation queued with tag `target`; itself completes with `tag`, res 0 or more if something was found. */
+/*
+ * Cancels every operation queued with tag `target`; itself completes with `tag`, res 0 or more if something was found,
+ * before or after the last completions of those. Bytes already received still come, with or before the last one.
+ */
 WSR_MUST_USE int wsr_ring_cancel(struct wsr_ring *ring, uint64_t target, uint64_t tag);
 
 /* Hands what is queued to the kernel now and lets finished work complete, without waiting. No system call if there is nothing to do. */

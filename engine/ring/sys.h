@@ -52,4 +52,12 @@ int wsr_sys_reserve(void);
 /* Accepts one connection with the reserve's place, closes it at once (the peer sees the end), for EMFILE. 0 or -errno. */
 int wsr_sys_shed(int listen_fd, int *reserve);
 
+/* Zeroed pages of our own, page-aligned; NULL if there are none. */
+void *wsr_sys_map(size_t bytes);
+void wsr_sys_unmap(void *ptr, size_t bytes);
+
+/* Why io_uring may be refused here: the sysctl kernel.io_uring_disabled (0 if the kernel has none), and whether a seccomp filter is on. */
+int wsr_sys_uring_disabled(void);
+bool wsr_sys_seccomp_filtered(void);
+
 #endif

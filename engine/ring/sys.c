@@ -1,0 +1,204 @@
+/*
+ * ring/sys.c - sys.h on Linux. The simulator links its own in this one's place.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "ring/sys.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t wsr_sys_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int wsr_sys_address(const char *host, uint16_t port, union wsr_address *out, socklen_t *len)
+{
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET, host, &out->in4.sin_addr) == 1) {
+        out->in4.sin_family = AF_INET;
+        out->in4.sin_port = htons(port);
+        *len = sizeof out->in4;
+        return 0;
+    }
+    char bare[INET6_ADDRSTRLEN];
+    size_t n = strlen(host);
+    if (n >= 2 && host[0] == '[' && host[n - 1] == ']') {
+        host++;
+        n -= 2;
+    }
+    if (n >= sizeof bare)
+        return -EINVAL;
+    memcpy(bare, host, n);
+    bare[n] = '\0';
+    if (inet_pton(AF_INET6, bare, &out->in6.sin6_addr) != 1)
+        return -EINVAL;
+    out->in6.sin6_family = AF_INET6;
+    out->in6.sin6_port = htons(port);
+    *len = sizeof out->in6;
+    return 0;
+}
+
+void wsr_sys_address_text(const union wsr_address *address, char *text, size_t cap)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (address->any.sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &address->in4.sin_addr, host, sizeof host);
+        snprintf(text, cap, "%s:%u", host, (unsigned)ntohs(address->in4.sin_port));
+    } else if (address->any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof host);
+        snprintf(text, cap, "[%s]:%u", host, (unsigned)ntohs(address->in6.sin6_port));
+    } else {
+        snprintf(text, cap, "?");
+    }
+}
+
+/* Blocking on purpose: on an O_NONBLOCK socket io_uring answers EAGAIN instead of waiting for it. */
+int wsr_sys_socket(int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on AF_UNIX, which needs none */
+    return fd;
+}
+
+int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port)
+{
+    int fd = wsr_sys_socket(address->any.sa_family);
+    if (fd < 0)
+        return fd;
+    int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) || bind(fd, &address->any, len) != 0 ||
+        listen(fd, backlog) != 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int wsr_sys_local_address(int fd, union wsr_address *out)
+{
+    socklen_t len = sizeof *out;
+    memset(out, 0, sizeof *out);
+    return getsockname(fd, &out->any, &len) == 0 ? 0 : -errno;
+}
+
+int wsr_sys_peer_address(int fd, union wsr_address *out)
+{
+    socklen_t len = sizeof *out;
+    memset(out, 0, sizeof *out);
+    return getpeername(fd, &out->any, &len) == 0 ? 0 : -errno;
+}
+
+int wsr_sys_shutdown_write(int fd)
+{
+    return shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
+}
+
+/* Linux frees the descriptor whatever close says: never again on EINTR, it may be another's by then. */
+void wsr_sys_close(int fd)
+{
+    (void)close(fd);
+}
+
+void wsr_sys_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    (void)close(fd);
+}
+
+int wsr_sys_eventfd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return fd >= 0 ? fd : -errno;
+}
+
+void wsr_sys_eventfd_signal(int fd)
+{
+    int saved = errno; /* may run in a signal handler */
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof one); /* EAGAIN: the counter is full, so it is readable anyway */
+    (void)n;
+    errno = saved;
+}
+
+void wsr_sys_eventfd_clear(int fd)
+{
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n;
+}
+
+int wsr_sys_reserve(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
+int wsr_sys_shed(int listen_fd, int *reserve)
+{
+    if (*reserve >= 0)
+        close(*reserve);
+    *reserve = -1;
+    int result;
+    struct pollfd waiting = {.fd = listen_fd, .events = POLLIN, .revents = 0};
+    int n = poll(&waiting, 1, 0); /* the listener is a blocking one: never accept without knowing that somebody waits */
+    int fd = n == 1 ? accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+    if (fd >= 0)
+        result = 0;
+    else
+        result = n == 0 ? -EAGAIN : -errno;
+    if (fd >= 0)
+        close(fd);
+    *reserve = wsr_sys_reserve();
+    if (*reserve < 0)
+        *reserve = -1;
+    return result;
+}
+
+void *wsr_sys_map(size_t bytes)
+{
+    void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return ptr != MAP_FAILED ? ptr : NULL;
+}
+
+void wsr_sys_unmap(void *ptr, size_t bytes)
+{
+    (void)munmap(ptr, bytes);
+}
+
+int wsr_sys_uring_disabled(void)
+{
+    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0; /* before 6.6 */
+    char text[8] = {0};
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 ? atoi(text) : 0;
+}
+
+bool wsr_sys_seccomp_filtered(void)
+{
+    return prctl(PR_GET_SECCOMP) == 2;
+}

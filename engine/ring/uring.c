@@ -1,0 +1,571 @@
+/*
+ * ring/uring.c - ring.h over io_uring: the queue of operations, entering the kernel, completions.
+ *
+ * Not here: set-up and its refusals (probe.c), buffers (arena.c), the table for rings without multishot (oneshot.c).
+ * One thread owns a ring from its first submit or wait on: SINGLE_ISSUER is claimed then, not at open.
+ */
+#include "ring/compat.h"
+#include "ring/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+
+#include "base/pool.h"
+#include "ring/arena.h"
+#include "ring/oneshot.h"
+#include "ring/probe.h"
+#include "ring/sys.h"
+
+#define CLOSE_WAIT_NS 100000000 /* one round of waiting for cancelled operations, ... */
+#define CLOSE_ROUNDS 50u        /* ... and how many before the memory is given up for lost rather than unmapped */
+#define ACCEPTS_KEPT 16u        /* listeners whose untaken connections are closed with the ring */
+
+/* What an SQ entry points to; the kernel has copied it when the submitting call returns (IORING_FEAT_SUBMIT_STABLE). */
+union scratch {
+    struct {
+        struct msghdr header;
+        struct iovec slices[WSR_RING_SLICES_MAX];
+    } message;
+    struct sockaddr_storage address;
+    struct __kernel_timespec deadline;
+};
+
+struct wsr_ring {
+    struct io_uring io;
+    uint32_t cq_head;   /* how far completions were taken; the kernel is told at the next enter */
+    uint32_t in_flight; /* operations queued or armed whose last completion was not taken */
+    bool claimed;       /* enabled, by its owner */
+    bool multishot;
+    struct wsr_arena arena;
+    struct wsr_oneshot oneshot; /* used where !multishot */
+    union scratch *scratch;     /* one for each SQ entry */
+    uint64_t accept_tags[ACCEPTS_KEPT];
+    unsigned accepts; /* ever remembered; the last ACCEPTS_KEPT are there */
+    uint64_t enters;
+    const wsr_allocator *allocator;
+};
+
+static int failed(int error)
+{
+    errno = -error;
+    return WSR_ESYS;
+}
+
+/* ---- opening ---- */
+
+static bool config_ok(const struct wsr_ring_config *config)
+{
+    bool n_ok = (config->buffers & (config->buffers - 1)) == 0 && config->buffers <= WSR_ARENA_BUFFERS_MAX;
+    bool bytes_ok = (config->buffer_bytes & (config->buffer_bytes - 1)) == 0 && config->buffer_bytes <= 1u << 30;
+    return n_ok && bytes_ok;
+}
+
+static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *config, bool incremental, int *sys_error)
+{
+    /* Plain buffers are used up by one receive each, however short: more and smaller ones then. */
+    unsigned n = config->buffers != 0 ? config->buffers : incremental ? 16 : 256;
+    unsigned buffer_bytes = config->buffer_bytes != 0 ? config->buffer_bytes : incremental ? 65536 : 16384;
+    if (!wsr_arena_map(&ring->arena, ring->allocator, n, buffer_bytes))
+        return WSR_ENOMEM;
+    *sys_error = wsr_arena_register(&ring->arena, &ring->io, incremental);
+    if (*sys_error == 0)
+        return 0;
+    wsr_arena_close(&ring->arena, true);
+    if (*sys_error == -EINVAL && incremental) /* before 6.12 */
+        return open_arena(ring, config, false, sys_error);
+    return wsr_probe_refusal(*sys_error);
+}
+
+static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *config, struct wsr_ring_report *report, int *sys_error)
+{
+    struct wsr_probe probe;
+    *sys_error = wsr_probe_features(&probe);
+    if (*sys_error != 0)
+        return wsr_probe_refusal(*sys_error);
+    unsigned sq_entries = config->sq_entries != 0 ? config->sq_entries : 256;
+    unsigned cq_entries = config->cq_entries != 0 ? config->cq_entries : 4096;
+    if (cq_entries < sq_entries) /* the kernel's rule */
+        cq_entries = sq_entries;
+    *sys_error = wsr_probe_open(&ring->io, sq_entries, cq_entries, config->without, &report->defer_taskrun);
+    if (*sys_error != 0)
+        return wsr_probe_refusal(*sys_error);
+
+    int error = open_arena(ring, config, (config->without & WSR_RING_WITHOUT_INCREMENTAL) == 0, sys_error);
+    if (error == 0) {
+        ring->scratch = ring->allocator->alloc(ring->allocator->context, ring->io.sq.ring_entries * sizeof *ring->scratch);
+        error = ring->scratch == NULL ? WSR_ENOMEM : 0;
+    }
+    if (error != 0) {
+        io_uring_queue_exit(&ring->io);
+        wsr_arena_close(&ring->arena, true);
+        return error;
+    }
+    ring->multishot = probe.multishot && (config->without & WSR_RING_WITHOUT_MULTISHOT) == 0;
+    ring->cq_head = *ring->io.cq.khead;
+    report->incremental = ring->arena.incremental;
+    report->multishot = ring->multishot;
+    report->ring_fd_registered = probe.ring_fd_registered;
+    return 0;
+}
+
+int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, struct wsr_ring_report *report)
+{
+    static const struct wsr_ring_config defaults;
+    struct wsr_ring_report unasked;
+    if (report == NULL)
+        report = &unasked;
+    memset(report, 0, sizeof *report);
+    if (config == NULL)
+        config = &defaults;
+    *out = NULL;
+
+    const wsr_allocator *allocator = config->allocator != NULL ? config->allocator : &wsr_allocator_default;
+    struct wsr_ring *ring = NULL;
+    int sys_error = 0;
+    if (!config_ok(config)) {
+        report->error = WSR_ECONFIG;
+    } else if ((ring = allocator->alloc(allocator->context, sizeof *ring)) == NULL) {
+        report->error = WSR_ENOMEM;
+    } else {
+        memset(ring, 0, sizeof *ring);
+        ring->allocator = allocator;
+        wsr_oneshot_init(&ring->oneshot, allocator);
+        report->error = open_parts(ring, config, report, &sys_error);
+        report->sys_errno = -sys_error;
+    }
+    if (report->error != 0 && ring != NULL)
+        allocator->release(allocator->context, ring, sizeof *ring);
+    else
+        *out = ring;
+    return report->error;
+}
+
+/* ---- entering the kernel ---- */
+
+/* SINGLE_ISSUER binds the ring to the thread that enables it; the registered descriptor is also a thread's own. */
+static int claim(struct wsr_ring *ring)
+{
+    int error = wsr_uring_enable(&ring->io);
+    if (error != 0)
+        return failed(error);
+    (void)io_uring_register_ring_fd(&ring->io); /* saves a look-up per enter; without it all works the same */
+    ring->claimed = true;
+    return 0;
+}
+
+static bool taken_all(const struct wsr_ring *ring)
+{
+    return ring->cq_head == io_uring_smp_load_acquire(ring->io.cq.ktail);
+}
+
+/* Shows the kernel what was taken and given back: completions, then buffers. */
+static int publish(struct wsr_ring *ring)
+{
+    if (!ring->claimed) {
+        int error = claim(ring);
+        if (error != 0)
+            return error;
+    }
+    io_uring_smp_store_release(ring->io.cq.khead, ring->cq_head);
+    wsr_arena_publish(&ring->arena);
+    return 0;
+}
+
+/* What an enter returned. Passing failures leave the entries queued and the completions where they are: the next enter goes on. */
+static int entered(int n)
+{
+    if (n >= 0 || n == -ETIME || n == -EINTR || n == -EBUSY || n == -EAGAIN)
+        return 0;
+    return failed(n);
+}
+
+static int enter(struct wsr_ring *ring)
+{
+    ring->enters++;
+    return entered(io_uring_submit_and_get_events(&ring->io));
+}
+
+/* A free SQ entry; a full queue is submitted first. NULL, with errno, if the kernel takes none. */
+static struct io_uring_sqe *free_entry(struct wsr_ring *ring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->io);
+    if (sqe != NULL)
+        return sqe;
+    if (publish(ring) != 0 || enter(ring) != 0)
+        return NULL;
+    sqe = io_uring_get_sqe(&ring->io);
+    if (sqe == NULL)
+        errno = EAGAIN;
+    return sqe;
+}
+
+static union scratch *scratch_of(struct wsr_ring *ring, const struct io_uring_sqe *sqe)
+{
+    return &ring->scratch[sqe - ring->io.sq.sqes];
+}
+
+static void prepare_accept(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
+{
+    if (ring->multishot)
+        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    else
+        io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void prepare_receive(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd, bool wait_first)
+{
+    if (ring->multishot)
+        io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+    else
+        io_uring_prep_recv(sqe, fd, NULL, ring->arena.buffer_bytes, 0);
+    if (wait_first)
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = WSR_ARENA_GROUP;
+}
+
+static void prepare_poll(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
+{
+    if (ring->multishot)
+        io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+    else
+        io_uring_prep_poll_add(sqe, fd, POLLIN);
+}
+
+/* Without multishot: queues the next shot of what wsr_ring_next has passed on as still armed. */
+static int rearm(struct wsr_ring *ring)
+{
+    while (ring->oneshot.rearm_first != WSR_ONESHOT_NONE) {
+        struct io_uring_sqe *sqe = free_entry(ring);
+        if (sqe == NULL)
+            return WSR_ESYS;
+        uint32_t index = wsr_oneshot_next(&ring->oneshot);
+        const struct wsr_oneshot_op *op = &ring->oneshot.ops[index];
+        switch ((enum wsr_oneshot_kind)op->kind) {
+        case WSR_ONESHOT_ACCEPT:
+            prepare_accept(ring, sqe, op->fd);
+            break;
+        case WSR_ONESHOT_RECEIVE:
+            prepare_receive(ring, sqe, op->fd, op->wait_first);
+            break;
+        default:
+            prepare_poll(ring, sqe, op->fd);
+            break;
+        }
+        sqe->user_data = index;
+    }
+    return 0;
+}
+
+static int settle(struct wsr_ring *ring)
+{
+    int error = publish(ring);
+    if (error == 0 && !ring->multishot)
+        error = rearm(ring);
+    return error;
+}
+
+int wsr_ring_submit(struct wsr_ring *ring)
+{
+    int error = settle(ring);
+    if (error != 0)
+        return error;
+    unsigned flags = IO_URING_READ_ONCE(*ring->io.sq.kflags);
+    if (io_uring_sq_ready(&ring->io) == 0 && (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
+        return 0;
+    return enter(ring);
+}
+
+int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
+{
+    if (timeout_ns == 0 || !taken_all(ring))
+        return wsr_ring_submit(ring);
+    int error = settle(ring);
+    if (error != 0)
+        return error;
+    struct io_uring_cqe *unused;
+    struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    ring->enters++;
+    return entered(io_uring_submit_and_wait_timeout(&ring->io, &unused, 1, timeout_ns < 0 ? NULL : &limit, NULL));
+}
+
+/* ---- operations ---- */
+
+/* Begins an operation: an entry with its user_data set, to be prepared by the caller. */
+static int begin(struct wsr_ring *ring, enum wsr_oneshot_kind kind, int fd, uint64_t tag, struct io_uring_sqe **out)
+{
+    struct io_uring_sqe *sqe = free_entry(ring);
+    if (sqe == NULL)
+        return WSR_ESYS;
+    uint64_t user_data = tag;
+    if (!ring->multishot) {
+        uint32_t index = wsr_oneshot_add(&ring->oneshot, kind, fd, tag);
+        if (index == WSR_ONESHOT_NONE) {
+            ring->io.sq.sqe_tail--; /* the entry taken last goes back unused */
+            return WSR_ENOMEM;
+        }
+        user_data = index;
+    }
+    sqe->user_data = user_data;
+    ring->in_flight++;
+    *out = sqe;
+    return 0;
+}
+
+static void remember_accept(struct wsr_ring *ring, uint64_t tag)
+{
+    for (unsigned i = 0; i < ACCEPTS_KEPT && i < ring->accepts; i++)
+        if (ring->accept_tags[i] == tag)
+            return;
+    ring->accept_tags[ring->accepts++ % ACCEPTS_KEPT] = tag;
+}
+
+int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag)
+{
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_ACCEPT, fd, tag, &sqe);
+    if (error != 0)
+        return error;
+    prepare_accept(ring, sqe, fd);
+    remember_accept(ring, tag);
+    return 0;
+}
+
+int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first)
+{
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_RECEIVE, fd, tag, &sqe);
+    if (error == 0)
+        prepare_receive(ring, sqe, fd, wait_first);
+    return error;
+}
+
+int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)
+{
+    assert(n >= 1 && n <= WSR_RING_SLICES_MAX);
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
+    if (error != 0)
+        return error;
+    if (n == 1) {
+        io_uring_prep_send(sqe, fd, slices[0].ptr, slices[0].len, MSG_NOSIGNAL | MSG_WAITALL);
+        return 0;
+    }
+    union scratch *scratch = scratch_of(ring, sqe);
+    memset(&scratch->message.header, 0, sizeof scratch->message.header);
+    for (unsigned i = 0; i < n; i++) {
+        scratch->message.slices[i].iov_base = (void *)(uintptr_t)slices[i].ptr; /* the kernel only reads it */
+        scratch->message.slices[i].iov_len = slices[i].len;
+    }
+    scratch->message.header.msg_iov = scratch->message.slices;
+    scratch->message.header.msg_iovlen = n;
+    io_uring_prep_sendmsg(sqe, fd, &scratch->message.header, MSG_NOSIGNAL | MSG_WAITALL);
+    return 0;
+}
+
+int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len)
+{
+    assert(len <= sizeof(struct sockaddr_storage));
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
+    if (error != 0)
+        return error;
+    union scratch *scratch = scratch_of(ring, sqe);
+    memcpy(&scratch->address, address, len);
+    io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&scratch->address, len);
+    return 0;
+}
+
+int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag)
+{
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_POLL, fd, tag, &sqe);
+    if (error == 0)
+        prepare_poll(ring, sqe, fd);
+    return error;
+}
+
+int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag)
+{
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_ONCE, -1, tag, &sqe);
+    if (error != 0)
+        return error;
+    union scratch *scratch = scratch_of(ring, sqe);
+    scratch->deadline.tv_sec = (int64_t)(deadline_ns / 1000000000u);
+    scratch->deadline.tv_nsec = (long long)(deadline_ns % 1000000000u);
+    io_uring_prep_timeout(sqe, &scratch->deadline, 0, IORING_TIMEOUT_ABS);
+    return 0;
+}
+
+static int cancel_one(struct wsr_ring *ring, enum wsr_oneshot_kind kind, uint64_t user_data, uint64_t tag)
+{
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, kind, -1, tag, &sqe);
+    if (error == 0)
+        io_uring_prep_cancel64(sqe, user_data, IORING_ASYNC_CANCEL_ALL);
+    return error;
+}
+
+int wsr_ring_cancel(struct wsr_ring *ring, uint64_t target, uint64_t tag)
+{
+    if (ring->multishot)
+        return cancel_one(ring, WSR_ONESHOT_ONCE, target, tag);
+
+    /* A shot waiting to be armed again would slip past the cancel. */
+    int error = settle(ring);
+    uint32_t index = error == 0 ? wsr_oneshot_find(&ring->oneshot, target, 0) : WSR_ONESHOT_NONE;
+    enum wsr_oneshot_kind kind = WSR_ONESHOT_ONCE;
+    if (error == 0 && index == WSR_ONESHOT_NONE)
+        return cancel_one(ring, kind, UINT64_MAX, tag); /* finds nothing, and says so */
+    while (error == 0 && index != WSR_ONESHOT_NONE) {
+        ring->oneshot.ops[index].cancelled = true;
+        error = cancel_one(ring, kind, index, tag);
+        kind = WSR_ONESHOT_SILENT;
+        index = wsr_oneshot_find(&ring->oneshot, target, index + 1);
+    }
+    return error;
+}
+
+/* ---- completions ---- */
+
+/* Without multishot: gives the completion its tag, arms again what goes on. False: nobody's completion. */
+static bool trace_back(struct wsr_ring *ring, const struct io_uring_cqe *cqe, struct wsr_completion *out)
+{
+    uint32_t index = (uint32_t)cqe->user_data;
+    struct wsr_oneshot_op *op = &ring->oneshot.ops[index];
+    bool goes_on = op->kind == WSR_ONESHOT_ACCEPT ? cqe->res >= 0 : cqe->res > 0;
+    bool silent = op->kind == WSR_ONESHOT_SILENT;
+    out->tag = op->tag;
+    if (goes_on && !op->cancelled && op->kind != WSR_ONESHOT_ONCE && !silent) {
+        out->flags |= WSR_COMPLETION_MORE;
+        op->wait_first = (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
+        wsr_oneshot_rearm(&ring->oneshot, index);
+        ring->in_flight++; /* balances the caller's decrement: it stays armed */
+    } else {
+        wsr_oneshot_remove(&ring->oneshot, index);
+    }
+    return !silent;
+}
+
+bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out)
+{
+    while (!taken_all(ring)) {
+        const struct io_uring_cqe *cqe = &ring->io.cq.cqes[ring->cq_head & ring->io.cq.ring_mask];
+        ring->cq_head++;
+        out->tag = cqe->user_data;
+        out->res = cqe->res;
+        out->flags = 0;
+        out->ptr = NULL;
+        out->buffer = 0;
+        if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+            out->buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+            out->ptr = wsr_arena_take(&ring->arena, out->buffer, cqe->res, (cqe->flags & WSR_CQE_F_BUF_MORE) != 0);
+            out->flags |= out->ptr != NULL ? WSR_COMPLETION_BYTES : 0;
+        }
+        if ((cqe->flags & IORING_CQE_F_MORE) != 0)
+            out->flags |= WSR_COMPLETION_MORE;
+        else
+            ring->in_flight--;
+        if (ring->multishot || trace_back(ring, cqe, out))
+            return true;
+    }
+    return false;
+}
+
+void wsr_ring_hold(struct wsr_ring *ring, uint32_t buffer)
+{
+    wsr_arena_hold(&ring->arena, buffer);
+}
+
+void wsr_ring_release(struct wsr_ring *ring, uint32_t buffer)
+{
+    wsr_arena_release(&ring->arena, buffer);
+}
+
+unsigned wsr_ring_buffers_free(const struct wsr_ring *ring)
+{
+    return ring->arena.free;
+}
+
+int wsr_ring_fd(const struct wsr_ring *ring)
+{
+    return ring->io.ring_fd;
+}
+
+uint64_t wsr_ring_enters(const struct wsr_ring *ring)
+{
+    return ring->enters;
+}
+
+size_t wsr_ring_memory_bytes(const struct wsr_ring *ring)
+{
+    size_t queues = ring->io.sq.ring_sz + ring->io.sq.ring_entries * sizeof(struct io_uring_sqe);
+    if (ring->io.cq.ring_ptr != ring->io.sq.ring_ptr) /* else one mapping holds both */
+        queues += ring->io.cq.ring_sz;
+    return sizeof *ring + queues + ring->io.sq.ring_entries * sizeof *ring->scratch + ring->arena.mapped_bytes +
+           ring->arena.n * sizeof *ring->arena.buffers + ring->oneshot.cap * sizeof *ring->oneshot.ops;
+}
+
+/* ---- closing ---- */
+
+/* Takes whatever has completed and lets go of it. */
+static void discard(struct wsr_ring *ring)
+{
+    struct wsr_completion completion;
+    while (wsr_ring_next(ring, &completion)) {
+        if ((completion.flags & WSR_COMPLETION_BYTES) != 0)
+            wsr_ring_release(ring, completion.buffer);
+        for (unsigned i = 0; i < ACCEPTS_KEPT && i < ring->accepts; i++)
+            if (completion.res >= 0 && ring->accept_tags[i] == completion.tag)
+                wsr_sys_close(completion.res);
+    }
+    while (!ring->multishot && wsr_oneshot_next(&ring->oneshot) != WSR_ONESHOT_NONE)
+        ring->in_flight--; /* will not be armed again */
+}
+
+/* What was queued and not submitted is made to fail (EBADF): what it points to may be gone. */
+static void drop_queued(struct wsr_ring *ring)
+{
+    struct io_uring_sq *sq = &ring->io.sq;
+    for (unsigned i = *sq->khead; i != sq->sqe_tail; i++) {
+        struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
+        uint64_t user_data = sqe->user_data;
+        io_uring_prep_recv(sqe, -1, NULL, 0, 0);
+        sqe->user_data = user_data;
+    }
+}
+
+/* True once no operation is under way that could still touch memory. */
+static bool disarm(struct wsr_ring *ring)
+{
+    if (!ring->claimed) /* then nothing was ever submitted */
+        return true;
+    drop_queued(ring);
+    discard(ring);
+    for (unsigned round = 0; round < CLOSE_ROUNDS && ring->in_flight > 0; round++) {
+        struct io_uring_sqe *sqe;
+        if (begin(ring, WSR_ONESHOT_ONCE, -1, UINT64_MAX, &sqe) == 0)
+            io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+        if (wsr_ring_wait(ring, CLOSE_WAIT_NS) != 0)
+            return false;
+        discard(ring);
+    }
+    return ring->in_flight == 0;
+}
+
+void wsr_ring_close(struct wsr_ring *ring)
+{
+    if (ring == NULL)
+        return;
+    bool quiet = disarm(ring);
+    union scratch *scratch = ring->scratch;
+    size_t scratch_bytes = ring->io.sq.ring_entries * sizeof *scratch;
+    const wsr_allocator *allocator = ring->allocator;
+    io_uring_queue_exit(&ring->io);
+    wsr_arena_close(&ring->arena, quiet);
+    wsr_oneshot_free(&ring->oneshot);
+    allocator->release(allocator->context, scratch, scratch_bytes);
+    allocator->release(allocator->context, ring, sizeof *ring);
+}
