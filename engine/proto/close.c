@@ -37,7 +37,7 @@ const wsr_close_table wsr_close_cells = {
         [WSR_CI_LOCAL_ABORT] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_PEER_CLOSE] = {WSR_CS_RECEIVED, WSR_BY_BOTH, DISCARD},
         [WSR_CI_FAILURE] = {WSR_CS_FAILED, WSR_BY_NOBODY, DROP | DISCARD | TIMER},
-        [WSR_CI_EOF] = {WSR_CS_LAST, WSR_BY_NOBODY, DISCARD},
+        [WSR_CI_EOF] = {WSR_CS_LAST, WSR_BY_NOBODY, 0},
         [WSR_CI_RESET] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_SEND_ERROR] = {WSR_CS_BROKEN, WSR_BY_NOBODY, DROP | READ_ON | TIMER},
         [WSR_CI_TIMEOUT] = {WSR_CS_FAILED, WSR_BY_NOBODY, DROP | DISCARD | TIMER},
@@ -169,10 +169,12 @@ int wsr_close_payload_parse(wsr_slice payload, wsr_role peer, uint16_t *code, ws
 
 int wsr_close_payload_check(uint16_t code, wsr_slice reason, wsr_role role)
 {
-    if (code != WSR_CLOSE_NO_STATUS && !wsr_close_may_send(code, role))
+    if (code == 0 || code == WSR_CLOSE_NO_STATUS)
+        return reason.len == 0 ? 0 : WSR_EBADCODE;
+    if (!wsr_close_may_send(code, role))
         return WSR_EBADCODE;
-    if (reason.len > WSR_CLOSE_REASON_MAX || (code == WSR_CLOSE_NO_STATUS && reason.len > 0))
-        return WSR_EINVAL;
+    if (reason.len > WSR_CLOSE_REASON_MAX)
+        return WSR_ETOOBIG;
     return is_utf8(reason) ? 0 : WSR_EBADUTF8;
 }
 

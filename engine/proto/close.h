@@ -154,8 +154,9 @@ uint16_t wsr_close_code(const struct wsr_close *c);
 WSR_MUST_USE int wsr_close_payload_parse(wsr_slice payload, wsr_role peer, uint16_t *code, wsr_slice *reason);
 
 /*
- * May an application of this role close with code and reason? 0, or WSR_EBADCODE, WSR_EINVAL (a reason of more than
- * WSR_CLOSE_REASON_MAX bytes, or one without a code), WSR_EBADUTF8. 1005 stands for "no code" and is allowed.
+ * May an application of this role close with code and reason? 0, or WSR_EBADCODE (also for a reason without a code),
+ * WSR_ETOOBIG (a reason of more than WSR_CLOSE_REASON_MAX bytes), WSR_EBADUTF8. 0 and 1005 stand for "no code", which is
+ * allowed; wsr_close_step and wsr_close_payload_encode know it as 1005 alone.
  */
 WSR_MUST_USE int wsr_close_payload_check(uint16_t code, wsr_slice reason, wsr_role role);
 
