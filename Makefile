@@ -103,7 +103,7 @@ OBJ_ALL := $(call objects,$(SRC_LIB) $(SRC_TOOLS) $(SRC_EXAMPLES) $(SRC_TESTLIB)
 
 LIB_A := $(B)/libwsring.a
 LIB_SO := $(B)/libwsring.so
-CLI := $(if $(SRC_TOOLS),$(B)/wsring)
+CLI := $(if $(wildcard tools/wsring.c),$(B)/wsring)
 EXAMPLES := $(call programs,tools/examples,examples,$(SRC_EXAMPLES))
 TESTS := $(call programs,tests,tests,$(SRC_TESTS))
 SIMTESTS := $(call programs,tests,tests,$(SRC_SIMTESTS))
@@ -254,7 +254,7 @@ lint: ## clang-tidy, cppcheck and gcc -fanalyzer
 
 test-neon: ## the NEON kernels, cross-compiled and run under qemu
 	@tools/setup.sh neon
-	@tests/neon/run $(BUILD)/neon
+	@tools/neon.sh $(BUILD)/neon
 
 fresh: ## prove that make demo and make test are all a bare Debian 12 needs (root; log in build/fresh.log)
 	@tools/setup.sh fresh
