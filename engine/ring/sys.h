@@ -52,7 +52,7 @@ int wsr_sys_reserve(void);
 /* Accepts one connection with the reserve's place, closes it at once (the peer sees the end), for EMFILE. 0 or -errno. */
 int wsr_sys_shed(int listen_fd, int *reserve);
 
-/* Zeroed pages of our own, page-aligned; NULL if there are none. */
+/* Memory of our own, page-aligned, its content unspecified; NULL if there is none. */
 void *wsr_sys_map(size_t bytes);
 void wsr_sys_unmap(void *ptr, size_t bytes);
 
