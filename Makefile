@@ -93,6 +93,8 @@ programs = $(patsubst $1/%.c,$(B)/$2/%,$3)
 
 OBJ_LIB := $(call objects,$(SRC_LIB))
 OBJ_TOOLS := $(call objects,$(SRC_TOOLS))
+# The modules of the command without its main, so that a test can link one of them.
+OBJ_TOOLMODULES := $(filter-out $(B)/obj/tools/wsring.o,$(OBJ_TOOLS))
 OBJ_TESTLIB := $(call objects,$(SRC_TESTLIB))
 OBJ_SIM := $(filter-out $(B)/obj/engine/ring/sys.o,$(OBJ_LIB)) $(call objects,$(SRC_SIM))
 OBJ_BENCHLIB := $(call objects,$(SRC_BENCHLIB))
@@ -103,6 +105,7 @@ OBJ_ALL := $(call objects,$(SRC_LIB) $(SRC_TOOLS) $(SRC_EXAMPLES) $(SRC_TESTLIB)
 
 LIB_A := $(B)/libwsring.a
 LIB_SO := $(B)/libwsring.so
+LIB_TOOLS := $(B)/obj/tools.a
 CLI := $(if $(wildcard tools/wsring.c),$(B)/wsring)
 EXAMPLES := $(call programs,tools/examples,examples,$(SRC_EXAMPLES))
 TESTS := $(call programs,tests,tests,$(SRC_TESTS))
@@ -198,9 +201,13 @@ $(B)/wsring.pc: tools/wsring.pc.in include/wsring/types.h FORCE | $(B)/
 
 comma := ,
 
+$(LIB_TOOLS): $(OBJ_TOOLMODULES) $(B)/.sources
+	@mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(OBJ_TOOLMODULES)
+
 # --- Programs ----------------------------------------------------------------------------------------------------------
 
-link = $(call say,LD,$@)
 ld_c = $(Q)$(CC) -pie $(FLAGS_LD) $1 -o $@
 
 $(B)/wsring: $(OBJ_TOOLS) $(LIB_A) $(B)/.sources $(B)/.flags-ld
@@ -212,17 +219,17 @@ $(EXAMPLES): $(B)/examples/%: $(B)/obj/tools/examples/%.o $(LIB_A) $(B)/.flags-l
 	$(call say,LD,$@)
 	$(call ld_c,$< $(LIB_A) $(LIBS))
 
-$(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(LIB_A) $(B)/.flags-ld
+$(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(LIB_TOOLS) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(call ld_c,$< $(OBJ_TESTLIB) $(LIB_A) -lcmocka $(LIBS))
+	$(call ld_c,$< $(OBJ_TESTLIB) $(LIB_TOOLS) $(LIB_A) -lcmocka $(LIBS))
 
 # The fake kernel stands where liburing and the system calls stood; the ring code above it is the one that ships.
 LIBS_SIM := $(filter-out -luring,$(LIBS))
-$(SIMTESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
+$(SIMTESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(LIB_TOOLS) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(call ld_c,$< $(OBJ_TESTLIB) $(OBJ_SIM) -lcmocka $(LIBS_SIM))
+	$(call ld_c,$< $(OBJ_TESTLIB) $(LIB_TOOLS) $(OBJ_SIM) -lcmocka $(LIBS_SIM))
 
 $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call say,LD,$@)
