@@ -95,7 +95,7 @@ struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
     chunk->next = NULL;
     chunk->start = chunk->data = chunk->bytes;
     chunk->len = 0;
-    chunk->messages = 0;
+    chunk->sealed = false;
     return chunk;
 }
 
@@ -128,7 +128,6 @@ struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, 
         return NULL;
     memcpy(larger->bytes, chunk->data, chunk->len);
     larger->len = chunk->len;
-    larger->messages = chunk->messages;
     wsr_pool_put(pool, chunk);
     return larger;
 }

@@ -18,8 +18,8 @@ struct wsr_chunk {
     uint8_t *start;         /* where the first byte was put; data runs ahead of it as bytes are taken from the front */
     uint8_t *end;           /* end of the memory */
     uint32_t size_class;
-    uint32_t messages;      /* whole data messages that begin here (outbox) */
-    uint8_t pad_[16];
+    bool sealed;            /* not frames (a handshake): nothing may be appended */
+    uint8_t pad_[19];
     uint8_t bytes[];        /* 64 bytes from the chunk's start */
 };
 

@@ -56,8 +56,7 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_MASKS = 1 << 6,           /* role is client */
     WSR_EP_AFTER_CLOSE = 1 << 7,     /* our Close is out: messages are flagged, pings not answered */
     WSR_EP_FAILED_HANDSHAKE = 1 << 8,
-    WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
-    WSR_EP_LONE = 1 << 10            /* has an env of its own (level 2) */
+    WSR_EP_PINGED = 1 << 9           /* a keepalive ping is out and nothing has come since */
 };
 
 struct wsr_endpoint {
@@ -69,8 +68,8 @@ struct wsr_endpoint {
     /* receiving */
     wsr_text_state text;          /* masking key of the frame, UTF-8 state of the message */
     uint64_t left;                /* payload bytes of the current frame still to come */
-    struct wsr_chunk *message;    /* payload of the unfinished message (or control frame, in `control`), grown as bytes come */
-    struct wsr_chunk *control;
+    struct wsr_chunk *message;    /* payload of the unfinished message, grown as bytes come */
+    struct wsr_chunk *control;    /* payload of an unfinished control frame */
     uint8_t head[14];             /* a frame header of which a part has come */
     uint8_t head_len;             /* bytes of it present; 0: at a frame boundary or inside a payload */
     uint8_t first;                /* first byte of the current frame */
@@ -82,7 +81,7 @@ struct wsr_endpoint {
 
     struct wsr_outbox out;
     struct wsr_close close;
-    struct wsr_chunk *closing;    /* a wsr_close_record being filled; NULL while open */
+    struct wsr_chunk *record;     /* a wsr_close_record being filled; NULL while nothing is known about the end */
     struct wsr_handshake *handshake; /* NULL once open */
 
     uint64_t opened_ns;           /* the transport's opening */
@@ -102,13 +101,34 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep);
 /* wsr_endpoint_feed without the bookkeeping of a lone endpoint: returns the bytes consumed. */
 size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
 
-/* wsr_endpoint_tick and wsr_endpoint_eof, likewise. */
+/* wsr_endpoint_tick, likewise. */
 void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
-void wsr_endpoint_end(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
+
+/*
+ * The transport's news. ended: the peer's stream is over, orderly if sys_errno is 0. send_failed: nothing more can be
+ * sent. cause: what the record shall say if it says nothing yet. CLOSED follows, now or with a later settle.
+ */
+void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
+void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno);
+
+/* Emits what is owed (WRITABLE, CLOSED) as far as there is room; true if something is still owed. */
+bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch);
+
+/* Is the connection over, so that the transport is to be closed? CLOSED may still be owed. */
+static inline bool wsr_endpoint_is_over(const struct wsr_endpoint *ep)
+{
+    return ep->close.state == WSR_CS_DONE;
+}
+
+/* Fails the connection for a wsr_error: the peer is sent the error's close code (RFC 6455 section 7.1.7). */
+void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error);
 
 /* wsr_endpoint_close with the caller's place, for the record; and abort: no Close, no waiting. */
 WSR_MUST_USE int wsr_endpoint_close_at(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason, const char *file, int line);
-void wsr_endpoint_abort(struct wsr_endpoint *ep, const char *file, int line);
+void wsr_endpoint_abort(struct wsr_endpoint *ep, uint64_t now_ns, const char *file, int line);
+
+/* See wsr_send_fragmented. */
+WSR_MUST_USE int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
 
 /* Appends an event with conn, user and time filled in. There must be room. */
 wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len);
@@ -124,6 +144,32 @@ void wsr_env_release(struct wsr_env *env);
  */
 WSR_MUST_USE int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max);
 void wsr_env_fini(struct wsr_env *env);
+
+/* --- between receive.c and ending.c --- */
+
+wsr_feed_fn wsr_receive_frames;  /* while open, and after our Close */
+wsr_feed_fn wsr_receive_discard; /* after the peer's Close, or a failure */
+void wsr_receive_fini(struct wsr_endpoint *ep);
+/* A valid Close came. */
+void wsr_ending_peer_close(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason);
+/* All of our Close may have been sent by now. */
+void wsr_ending_flushed(struct wsr_endpoint *ep, uint64_t now_ns);
+/* The deadline armed by the close module has passed. */
+void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns);
+/* Emits CLOSED if there is room and memory for its record; true if done. */
+bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch);
+
+/* What this endpoint's outbox frames with. */
+static inline struct wsr_framer wsr_endpoint_framer(struct wsr_endpoint *ep)
+{
+    struct wsr_env *env = ep->env;
+    return (struct wsr_framer){&env->pool, env->kernels, (ep->flags & WSR_EP_MASKS) != 0 ? &env->keys : NULL};
+}
+
+static inline wsr_role wsr_endpoint_role(const struct wsr_endpoint *ep)
+{
+    return (ep->flags & WSR_EP_MASKS) != 0 ? WSR_CLIENT : WSR_SERVER;
+}
 
 /* --- for the handshake (proto/handshake.c) --- */
 

@@ -42,6 +42,10 @@ void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool);
  */
 WSR_MUST_USE int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload);
 
+/* Appends a whole data message as fragments of at most fragment_bytes (not 0) of payload. All of it or nothing. Returns likewise. */
+WSR_MUST_USE int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload,
+                                      size_t fragment_bytes);
+
 /* Appends bytes that are not a frame (the handshake). */
 WSR_MUST_USE int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice bytes);
 
@@ -69,7 +73,7 @@ struct wsr_outbox_count {
     uint64_t bytes;
 };
 
-/* Drops the queue and the lane (not what flies), and counts what the transport never saw. */
+/* Drops the queue and the lane (not what flies, nor a Close that is queued), and counts what the transport never saw. */
 struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool *pool);
 
 /* Messages in what flies of which the transport has not taken the last byte. */

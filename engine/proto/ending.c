@@ -1,0 +1,235 @@
+/*
+ * proto/ending.c - carries out what the close module decides: queues Close frames, drops the queue, swaps the feed,
+ * arms the deadline, and keeps the record that CLOSED reports (RFC 6455 section 7). What to do when is close.c's.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "proto/endpoint.h"
+#include "proto/frame.h"
+#include "proto/handshake.h"
+
+/* The record, made at the first thing worth noting. NULL: no memory now; what is noted then is lost, CLOSED itself is not. */
+static wsr_close_record *record_of(struct wsr_endpoint *ep)
+{
+    if (ep->record == NULL) {
+        ep->record = wsr_pool_get(&ep->env->pool, sizeof(wsr_close_record));
+        if (ep->record == NULL)
+            return NULL;
+        memset(ep->record->bytes, 0, sizeof(wsr_close_record));
+    }
+    return (wsr_close_record *)ep->record->bytes;
+}
+
+static void note_reason(struct wsr_endpoint *ep, wsr_slice reason)
+{
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL)
+        return;
+    assert(reason.len <= WSR_CLOSE_REASON_MAX);
+    if (reason.len > 0)
+        memcpy(record->reason, reason.ptr, reason.len);
+    record->reason[reason.len] = '\0';
+    record->reason_len = (uint8_t)reason.len;
+}
+
+/* The first cause stands: what follows it is its consequence. */
+static void note_cause(struct wsr_endpoint *ep, int cause, int sys_errno)
+{
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL || record->cause != WSR_OK)
+        return;
+    record->cause = cause;
+    record->sys_errno = sys_errno;
+}
+
+static void note_caller(struct wsr_endpoint *ep, const char *file, int line)
+{
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL || record->local_file != NULL)
+        return;
+    record->local_file = file;
+    record->local_line = line;
+}
+
+static void note_dropped(struct wsr_endpoint *ep, struct wsr_outbox_count count)
+{
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL)
+        return;
+    record->messages_undelivered += count.messages;
+    record->bytes_undelivered += count.bytes;
+}
+
+static int queue_close(struct wsr_endpoint *ep, wsr_slice reason)
+{
+    uint8_t payload[WSR_CLOSE_REASON_MAX + 2];
+    unsigned len = wsr_close_payload_encode(payload, ep->close.code_sent, reason);
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    return wsr_outbox_frame(&ep->out, &framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
+}
+
+static uint64_t after(uint64_t now_ns, uint64_t timeout_ns)
+{
+    return timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
+}
+
+/* Tells the close module one thing and does what it says. reason: of the Close to be sent, if one is. */
+static void step(struct wsr_endpoint *ep, uint64_t now_ns, enum wsr_close_input input, uint16_t code, wsr_slice reason)
+{
+    unsigned actions = wsr_close_step(&ep->close, input, code, wsr_endpoint_role(ep));
+    if ((actions & WSR_CA_DROP) != 0)
+        note_dropped(ep, wsr_outbox_drop(&ep->out, &ep->env->pool));
+    if ((actions & WSR_CA_READ_ON) != 0)
+        ep->flags |= WSR_EP_AFTER_CLOSE;
+    if ((actions & WSR_CA_DISCARD) != 0)
+        ep->feed = wsr_receive_discard;
+    if ((actions & WSR_CA_SHUT_DOWN) != 0)
+        ep->flags |= WSR_EP_SHUTDOWN;
+    if ((actions & WSR_CA_TIMER) != 0)
+        ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
+    if ((actions & WSR_CA_REPORT) != 0) {
+        ep->flags |= WSR_EP_OWES_CLOSED;
+        ep->feed = wsr_receive_discard;
+    }
+    if ((actions & WSR_CA_SEND) != 0 && queue_close(ep, reason) < 0) {
+        /* No memory or no key for a Close: as if the transport had refused it. */
+        note_cause(ep, WSR_ENOMEM, 0);
+        step(ep, now_ns, WSR_CI_SEND_ERROR, 0, (wsr_slice){NULL, 0});
+    }
+}
+
+static const wsr_slice no_reason = {NULL, 0};
+
+void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error)
+{
+    note_cause(ep, error, 0);
+    wsr_slice reason = wsr_slice_of(wsr_error_text(error));
+    if (reason.len > WSR_CLOSE_REASON_MAX)
+        reason.len = 0;
+    if (ep->close.state == WSR_CS_OPEN)
+        note_reason(ep, reason);
+    uint16_t code = wsr_error_close_code(error);
+    step(ep, now_ns, WSR_CI_FAILURE, code != 0 ? code : WSR_CLOSE_INTERNAL_ERROR, reason);
+}
+
+void wsr_ending_peer_close(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason)
+{
+    note_reason(ep, reason);
+    step(ep, now_ns, WSR_CI_PEER_CLOSE, code, no_reason);
+}
+
+int wsr_endpoint_close_at(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason, const char *file, int line)
+{
+    if ((ep->flags & WSR_EP_OPEN) == 0 || !wsr_close_is_open(&ep->close))
+        return WSR_ESTATE;
+    if (code == 0)
+        code = WSR_CLOSE_NO_STATUS;
+    int error = wsr_close_payload_check(code, reason, wsr_endpoint_role(ep));
+    if (error < 0)
+        return error;
+    if (record_of(ep) == NULL)
+        return WSR_ENOMEM;
+    note_caller(ep, file, line);
+    note_reason(ep, reason);
+    step(ep, now_ns, WSR_CI_LOCAL_CLOSE, code, reason);
+    return WSR_OK;
+}
+
+int wsr_endpoint_close(wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason)
+{
+    return wsr_endpoint_close_at(ep, now_ns, code, reason, NULL, 0);
+}
+
+void wsr_endpoint_abort(struct wsr_endpoint *ep, uint64_t now_ns, const char *file, int line)
+{
+    if (wsr_endpoint_is_over(ep))
+        return;
+    note_caller(ep, file, line);
+    note_cause(ep, WSR_EABORTED, 0);
+    step(ep, now_ns, WSR_CI_LOCAL_ABORT, 0, no_reason);
+}
+
+void wsr_ending_flushed(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    if (ep->close.code_sent != 0 && !ep->close.flushed && !wsr_outbox_pending(&ep->out))
+        step(ep, now_ns, WSR_CI_FLUSHED, 0, no_reason);
+}
+
+void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    ep->close_deadline_ns = UINT64_MAX;
+    if ((ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0) { /* the close table was never entered */
+        step(ep, now_ns, WSR_CI_RESET, 0, no_reason);
+        return;
+    }
+    note_cause(ep, WSR_ETIMEOUT_CLOSE, 0);
+    step(ep, now_ns, WSR_CI_TIMEOUT, 0, no_reason);
+}
+
+void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno)
+{
+    if (!wsr_endpoint_is_over(ep)) {
+        if (ep->close.code_received == 0)
+            note_cause(ep, cause, sys_errno);
+        step(ep, batch->now_ns, sys_errno == 0 ? WSR_CI_EOF : WSR_CI_RESET, 0, no_reason);
+    }
+    (void)wsr_endpoint_settle(ep, batch);
+}
+
+void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno)
+{
+    if (!wsr_endpoint_is_over(ep)) {
+        if (ep->close.code_received == 0)
+            note_cause(ep, WSR_ERESET, sys_errno);
+        step(ep, batch->now_ns, WSR_CI_SEND_ERROR, 0, no_reason);
+    }
+    (void)wsr_endpoint_settle(ep, batch);
+}
+
+void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int error, unsigned status)
+{
+    wsr_close_record *record = record_of(ep);
+    note_cause(ep, error, 0);
+    if (record != NULL)
+        record->http_status = (uint16_t)status;
+    ep->flags |= WSR_EP_FAILED_HANDSHAKE | WSR_EP_SHUTDOWN;
+    ep->feed = wsr_receive_discard;
+    ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
+}
+
+bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    if (batch->n == batch->cap)
+        return false;
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL) /* memory comes back with the end of the batch: try again then */
+        return false;
+    const struct wsr_close *close = &ep->close;
+    note_dropped(ep, wsr_outbox_drop(&ep->out, &ep->env->pool));
+    struct wsr_outbox_count unconfirmed = wsr_outbox_unconfirmed(&ep->out);
+    record->by = (wsr_close_by)close->by;
+    record->clean = close->clean;
+    record->code = (ep->flags & WSR_EP_OPEN) != 0 ? wsr_close_code(close) : WSR_CLOSE_ABNORMAL;
+    record->code_sent = wsr_close_code_sent(close);
+    record->code_received = close->code_received;
+    if (record->clean && record->cause == WSR_ETRUNCATED)
+        record->cause = WSR_OK;
+    record->messages_in = ep->messages_in;
+    record->bytes_in = ep->bytes_in;
+    record->frames_in = ep->frames_in;
+    record->messages_out = ep->out.messages;
+    record->bytes_out = ep->out.payload_bytes;
+    record->frames_out = ep->out.frames;
+    record->messages_unconfirmed = unconfirmed.messages;
+    record->lifetime_ns = batch->now_ns - ep->opened_ns;
+
+    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_CLOSED, ep->record->bytes, sizeof *record);
+    event->close_code = record->code;
+    event->error = record->cause;
+    wsr_env_retire(ep->env, ep->record);
+    ep->record = NULL;
+    ep->flags = (uint16_t)((ep->flags | WSR_EP_CLOSED) & ~(unsigned)WSR_EP_OWES_CLOSED);
+    return true;
+}

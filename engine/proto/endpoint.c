@@ -1,0 +1,303 @@
+/*
+ * proto/endpoint.c - the endpoint's life: opened, fed, sent from, timed, and what endpoints of one engine share.
+ * The frames are receive.c's, the end is ending.c's, the handshake handshake.c's.
+ */
+#include "proto/endpoint.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "proto/consume.h"
+#include "proto/frame.h"
+#include "proto/handshake.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+/* ---- what endpoints share ---- */
+
+static void limit_default_u64(uint64_t *field, uint64_t value)
+{
+    if (*field == 0)
+        *field = value;
+}
+
+static void limit_default_u32(uint32_t *field, uint32_t value)
+{
+    if (*field == 0)
+        *field = value;
+}
+
+static void limits_default(wsr_limits *limits)
+{
+    limit_default_u64(&limits->message_bytes_max, (uint64_t)16 << 20);
+    limit_default_u64(&limits->outbox_bytes_max, (uint64_t)16 << 20);
+    limit_default_u32(&limits->header_bytes_max, 16384);
+    limit_default_u32(&limits->headers_max, 64);
+    limit_default_u32(&limits->empty_fragments_max, 1024);
+    limit_default_u32(&limits->control_frames_max, 65536);
+    limit_default_u64(&limits->handshake_timeout_ns, 10 * SECOND_NS);
+    limit_default_u64(&limits->close_timeout_ns, 5 * SECOND_NS);
+    limit_default_u64(&limits->idle_timeout_ns, 120 * SECOND_NS);
+    limit_default_u64(&limits->ping_interval_ns, limits->idle_timeout_ns / 3);
+}
+
+int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max)
+{
+    memset(env, 0, sizeof *env);
+    env->limits = *limits;
+    limits_default(&env->limits);
+    if (env->limits.headers_max > 128 || env->limits.header_bytes_max < 64 || env->limits.message_bytes_max > SIZE_MAX / 8 ||
+        env->limits.outbox_bytes_max > SIZE_MAX / 8)
+        return WSR_ECONFIG;
+    env->kernels = kernels == NULL ? wsr_kernels_best() : wsr_kernels_named(kernels);
+    if (env->kernels == NULL)
+        return WSR_ECONFIG;
+    env->consume = wsr_consume_for(env->kernels);
+    wsr_pool_init(&env->pool, allocator, 0, memory_bytes_max);
+    return WSR_OK;
+}
+
+void wsr_env_fini(struct wsr_env *env)
+{
+    wsr_env_release(env);
+    wsr_pool_free(&env->pool);
+}
+
+void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk)
+{
+    chunk->next = env->retired;
+    env->retired = chunk;
+    env->retired_bytes += chunk->len;
+}
+
+void wsr_env_release(struct wsr_env *env)
+{
+    wsr_pool_put_list(&env->pool, env->retired);
+    env->retired = NULL;
+    env->retired_bytes = 0;
+}
+
+/* ---- life ---- */
+
+int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns)
+{
+    memset(ep, 0, sizeof *ep);
+    ep->env = env;
+    ep->user = config->user;
+    ep->opened_ns = ep->received_ns = now_ns;
+    ep->close_deadline_ns = UINT64_MAX;
+    if (config->role == WSR_CLIENT)
+        ep->flags |= WSR_EP_MASKS;
+    if (config->manual)
+        ep->flags |= WSR_EP_MANUAL;
+    int error = wsr_handshake_start(ep, config);
+    if (error < 0)
+        wsr_endpoint_fini(ep);
+    return error;
+}
+
+void wsr_endpoint_fini(struct wsr_endpoint *ep)
+{
+    wsr_handshake_free(ep);
+    wsr_receive_fini(ep);
+    wsr_outbox_free(&ep->out, &ep->env->pool);
+    if (ep->record != NULL)
+        wsr_pool_put(&ep->env->pool, ep->record);
+    ep->record = NULL;
+}
+
+void wsr_endpoint_opened(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    ep->flags |= WSR_EP_OPEN;
+    ep->received_ns = now_ns;
+    ep->feed = wsr_receive_frames;
+}
+
+/* ---- events ---- */
+
+wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len)
+{
+    assert(batch->n < batch->cap);
+    wsr_event *event = &batch->ev[batch->n++];
+    *event = (wsr_event){
+        .type = (uint8_t)type,
+        .conn = ep->conn,
+        .user = ep->user,
+        .data = {data, len},
+        .time_ns = batch->now_ns,
+    };
+    return event;
+}
+
+bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    if ((ep->flags & (WSR_EP_OWES_WRITABLE | WSR_EP_OWES_CLOSED)) == 0)
+        return false;
+    if ((ep->flags & WSR_EP_OWES_CLOSED) != 0)
+        return !wsr_ending_report(ep, batch);
+    /* WRITABLE: owed since a refused send, due when the outbox is half empty */
+    if (!wsr_close_is_open(&ep->close)) {
+        ep->flags &= (uint16_t)~(unsigned)WSR_EP_OWES_WRITABLE;
+        return false;
+    }
+    if (ep->out.bytes > ep->env->limits.outbox_bytes_max / 2)
+        return false; /* not due: what is sent later settles it */
+    if (batch->n == batch->cap)
+        return true;
+    (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_WRITABLE, NULL, 0);
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_OWES_WRITABLE;
+    return false;
+}
+
+/* ---- in ---- */
+
+size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    size_t done = 0;
+    if (len > 0) {
+        ep->received_ns = batch->now_ns;
+        ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
+    }
+    while (done < len) {
+        wsr_feed_fn *feed = ep->feed;
+        size_t took = feed(ep, batch, p + done, len - done);
+        done += took;
+        if (ep->feed == feed && (took == 0 || batch->n == batch->cap))
+            break;
+    }
+    (void)wsr_endpoint_settle(ep, batch);
+    return done;
+}
+
+/* ---- out ---- */
+
+/* May a payload of this size be queued now? */
+static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
+{
+    if ((ep->flags & WSR_EP_OPEN) == 0 || !wsr_close_is_open(&ep->close))
+        return WSR_ESTATE;
+    if (opcode != WSR_TEXT && opcode != WSR_BINARY)
+        return WSR_EINVAL;
+    uint64_t max = ep->env->limits.outbox_bytes_max;
+    if (len > max)
+        return WSR_ETOOBIG;
+    if (ep->out.bytes > 0 && ep->out.bytes + len > max) {
+        ep->flags |= WSR_EP_OWES_WRITABLE;
+        return WSR_EFULL;
+    }
+    return WSR_OK;
+}
+
+int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
+{
+    if (opcode == WSR_PING || opcode == WSR_PONG) {
+        if (payload.len > WSR_CONTROL_PAYLOAD_MAX)
+            return WSR_ETOOBIG;
+        int error = admit(ep, WSR_BINARY, 0);
+        return error == WSR_ESTATE ? error : wsr_outbox_control(&ep->out, &ep->env->pool, opcode, payload);
+    }
+    int error = admit(ep, opcode, payload.len);
+    if (error < 0)
+        return error;
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    return wsr_outbox_frame(&ep->out, &framer, (uint8_t)(WSR_FIN | (unsigned)opcode), payload);
+}
+
+int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+{
+    if (fragment_bytes == 0)
+        return WSR_EINVAL;
+    int error = admit(ep, opcode, payload.len);
+    if (error < 0)
+        return error;
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    return wsr_outbox_fragments(&ep->out, &framer, opcode, payload, fragment_bytes);
+}
+
+unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)
+{
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    return wsr_outbox_drain(&ep->out, &framer, out, cap);
+}
+
+void wsr_endpoint_sent(wsr_endpoint *ep, uint64_t now_ns, size_t bytes)
+{
+    wsr_outbox_sent(&ep->out, &ep->env->pool, bytes);
+    if (!wsr_close_is_open(&ep->close))
+        wsr_ending_flushed(ep, now_ns);
+}
+
+bool wsr_endpoint_wants_shutdown(const wsr_endpoint *ep)
+{
+    return (ep->flags & WSR_EP_SHUTDOWN) != 0 && !wsr_outbox_pending(&ep->out);
+}
+
+size_t wsr_endpoint_outbox_bytes(const wsr_endpoint *ep)
+{
+    return ep->out.bytes;
+}
+
+int wsr_endpoint_accept(wsr_endpoint *ep, uint64_t now_ns, const char *subprotocol, const char *headers)
+{
+    return wsr_handshake_accept(ep, now_ns, subprotocol, headers);
+}
+
+int wsr_endpoint_refuse(wsr_endpoint *ep, uint64_t now_ns, unsigned status, const char *headers, wsr_slice body)
+{
+    return wsr_handshake_refuse(ep, now_ns, status, headers, body);
+}
+
+/* ---- time ---- */
+
+static uint64_t add_ns(uint64_t a, uint64_t b)
+{
+    return b < UINT64_MAX - a ? a + b : UINT64_MAX;
+}
+
+static bool in_handshake(const struct wsr_endpoint *ep)
+{
+    return (ep->flags & (WSR_EP_OPEN | WSR_EP_FAILED_HANDSHAKE)) == 0;
+}
+
+uint64_t wsr_endpoint_deadline(const wsr_endpoint *ep)
+{
+    const wsr_limits *limits = &ep->env->limits;
+    if (wsr_endpoint_is_over(ep))
+        return UINT64_MAX;
+    if (in_handshake(ep))
+        return add_ns(ep->opened_ns, limits->handshake_timeout_ns);
+    if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
+        return ep->close_deadline_ns;
+    uint64_t idle = add_ns(ep->received_ns, limits->idle_timeout_ns);
+    uint64_t ping = (ep->flags & WSR_EP_PINGED) != 0 ? UINT64_MAX : add_ns(ep->received_ns, limits->ping_interval_ns);
+    return ping < idle ? ping : idle;
+}
+
+static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    const wsr_limits *limits = &ep->env->limits;
+    bool pinged = (ep->flags & WSR_EP_PINGED) != 0;
+    if (now_ns >= add_ns(ep->received_ns, limits->idle_timeout_ns)) {
+        wsr_endpoint_fail(ep, now_ns, pinged ? WSR_ETIMEOUT_PING : WSR_ETIMEOUT_IDLE);
+        return;
+    }
+    if (!pinged && now_ns >= add_ns(ep->received_ns, limits->ping_interval_ns)) {
+        /* No memory for a ping is no reason to end: the idle deadline still stands. */
+        int queued = wsr_outbox_control(&ep->out, &ep->env->pool, WSR_PING, (wsr_slice){NULL, 0});
+        (void)queued;
+        ep->flags |= WSR_EP_PINGED;
+    }
+}
+
+void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    if (batch->now_ns >= wsr_endpoint_deadline(ep)) {
+        if (in_handshake(ep))
+            wsr_handshake_timeout(ep, batch->now_ns);
+        else if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
+            wsr_ending_timeout(ep, batch->now_ns);
+        else
+            open_time(ep, batch->now_ns);
+    }
+    (void)wsr_endpoint_settle(ep, batch);
+}

@@ -1,0 +1,319 @@
+/*
+ * proto/receive.c - frames in: what the consume loop leaves. Frames that arrive in pieces, fragments, control frames,
+ * limits, and everything that is wrong with a frame (RFC 6455 sections 5.2 to 5.5, 8.1).
+ *
+ * An error is named with the first byte that proves it, whatever the split: the checks stand in the order of the bytes.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "proto/consume.h"
+#include "proto/endpoint.h"
+#include "proto/frame.h"
+
+/* ---- the header ---- */
+
+/* Where the length field ends, once two bytes are there. */
+static unsigned length_end(const uint8_t *head)
+{
+    unsigned short_len = head[1] & 0x7Fu;
+    return short_len < 126 ? 2 : short_len == 126 ? 4 : 10;
+}
+
+/* The payload's length, once its field is there; or the error of its form. */
+static int decode_length(const struct wsr_endpoint *ep, uint64_t *payload_len)
+{
+    uint8_t head[10];
+    memcpy(head, ep->head, sizeof head);
+    head[1] &= 0x7F; /* the masking key may not be here yet */
+    wsr_frame_header header;
+    int n = wsr_frame_header_decode((wsr_slice){head, length_end(head)}, &header);
+    assert(n != 0);
+    *payload_len = n > 0 ? header.payload_len : 0;
+    return n > 0 ? WSR_OK : n;
+}
+
+static int check_first(const struct wsr_endpoint *ep)
+{
+    unsigned frame_class = wsr_frame_class[0][ep->message_opcode != 0][ep->head[0]];
+    return frame_class >= WSR_CLASS_RSV ? wsr_frame_class_error(frame_class) : WSR_OK;
+}
+
+static int check_second(const struct wsr_endpoint *ep)
+{
+    bool masked = (ep->head[1] & 0x80) != 0;
+    /* "a client MUST mask all frames"; "A server MUST NOT mask any frames" (5.1) */
+    if (wsr_endpoint_role(ep) == WSR_SERVER && !masked)
+        return WSR_EUNMASKED;
+    if (wsr_endpoint_role(ep) == WSR_CLIENT && masked)
+        return WSR_EMASKED;
+    /* "All control frames MUST have a payload length of 125 bytes or less" (5.5) */
+    if ((ep->head[0] & 0x08) != 0 && (ep->head[1] & 0x7F) > WSR_CONTROL_PAYLOAD_MAX)
+        return WSR_ECONTROL_LENGTH;
+    return WSR_OK;
+}
+
+/* The length is known: the limits, before anything is kept for it. */
+static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
+{
+    const wsr_limits *limits = &ep->env->limits;
+    if ((ep->head[0] & 0x08) != 0)
+        return ++ep->control_run > limits->control_frames_max ? WSR_EFLOOD : WSR_OK;
+    ep->control_run = 0;
+    uint64_t present = ep->message != NULL ? ep->message->len : 0;
+    if (payload_len > limits->message_bytes_max - present) /* present never exceeds the limit */
+        return WSR_EMESSAGE_SIZE;
+    if (payload_len == 0 && (ep->head[0] & WSR_FIN) == 0 && ++ep->empty_fragments > limits->empty_fragments_max)
+        return WSR_EFLOOD;
+    return WSR_OK;
+}
+
+/* All of the header has been seen and is good: its payload follows. */
+static void begin_payload(struct wsr_endpoint *ep)
+{
+    int error = decode_length(ep, &ep->left);
+    assert(error == WSR_OK);
+    (void)error;
+    ep->first = ep->head[0];
+    ep->text.key = wsr_endpoint_role(ep) == WSR_SERVER ? wsr_load_key(ep->head + length_end(ep->head)) : 0;
+    ep->head_len = 0;
+    ep->in_payload = true;
+    ep->frames_in++;
+    unsigned opcode = ep->first & 0x0Fu;
+    if (opcode == WSR_TEXT || opcode == WSR_BINARY)
+        ep->message_opcode = (uint8_t)opcode;
+}
+
+/* Judges what the bytes up to `end` have just made known. */
+static int judge(struct wsr_endpoint *ep, unsigned end)
+{
+    if (end == 1)
+        return check_first(ep);
+    int error = end == 2 ? check_second(ep) : WSR_OK;
+    if (error == WSR_OK && end == length_end(ep->head)) {
+        uint64_t payload_len;
+        error = decode_length(ep, &payload_len);
+        if (error == WSR_OK)
+            error = check_length(ep, payload_len);
+    }
+    return error;
+}
+
+/*
+ * Takes header bytes, one stage (first byte, second, length, key) after another, and judges each as soon as it is whole.
+ * Returns the bytes taken; *error as found.
+ */
+static size_t take_header(struct wsr_endpoint *ep, const uint8_t *p, size_t len, int *error)
+{
+    const unsigned key_bytes = wsr_endpoint_role(ep) == WSR_SERVER ? 4 : 0;
+    size_t took = 0;
+    *error = WSR_OK;
+    do {
+        unsigned have = ep->head_len;
+        unsigned end = have < 2 ? have + 1 : length_end(ep->head);
+        if (have >= end)
+            end += key_bytes;
+        size_t take = end - have < len - took ? end - have : len - took;
+        memcpy(ep->head + have, p + took, take);
+        ep->head_len = (uint8_t)(have + take);
+        took += take;
+        if (ep->head_len < end)
+            return took;
+        *error = judge(ep, end);
+        if (*error < 0)
+            return took;
+    } while (ep->head_len < 2 || ep->head_len < length_end(ep->head) + key_bytes);
+    begin_payload(ep);
+    return took;
+}
+
+/* ---- the payload of data frames ---- */
+
+static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
+{
+    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_MESSAGE, data, len);
+    event->opcode = ep->message_opcode;
+    event->flags = (ep->flags & WSR_EP_AFTER_CLOSE) != 0 ? WSR_EVENT_AFTER_CLOSE : 0;
+    ep->messages_in++;
+    ep->bytes_in += len;
+    if (ep->message != NULL) {
+        wsr_env_retire(ep->env, ep->message);
+        ep->message = NULL;
+    }
+    ep->message_opcode = 0;
+    ep->empty_fragments = 0;
+    ep->text = (wsr_text_state){0};
+}
+
+/*
+ * Appends to the unfinished message. Room is asked for in proportion to the bytes that are here, so that memory follows
+ * what a peer sends and not what it announces: three times as much again, or the frame's rest if that is less.
+ */
+static int message_append(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
+{
+    struct wsr_pool *pool = &ep->env->pool;
+    size_t present = ep->message != NULL ? ep->message->len : 0;
+    if (ep->message == NULL || wsr_chunk_room(ep->message) < len) {
+        uint64_t rest = ep->left; /* of this frame, behind these bytes */
+        size_t more = 3 * (present + len);
+        size_t room = len + (rest < more ? (size_t)rest : more);
+        struct wsr_chunk *chunk = ep->message == NULL ? wsr_pool_get(pool, room) : wsr_pool_grow(pool, ep->message, room);
+        if (chunk == NULL)
+            return WSR_ENOMEM;
+        ep->message = chunk;
+    }
+    memcpy(ep->message->data + present, p, len);
+    ep->message->len += len;
+    return WSR_OK;
+}
+
+/* "When an endpoint is to interpret a byte stream as UTF-8 but finds that [...] it is not", it fails at that byte (8.1). */
+static int unmask_data(struct wsr_endpoint *ep, uint8_t *p, size_t len)
+{
+    const struct wsr_kernels *kernels = ep->env->kernels;
+    bool masked = wsr_endpoint_role(ep) == WSR_SERVER;
+    if (ep->message_opcode == WSR_TEXT) {
+        bool good = masked ? kernels->unmask_utf8(&ep->text, p, len) : kernels->utf8(&ep->text, p, len);
+        return good ? WSR_OK : WSR_EUTF8;
+    }
+    if (masked)
+        ep->text.key = kernels->unmask(p, len, ep->text.key);
+    return WSR_OK;
+}
+
+static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    int error = unmask_data(ep, p, len);
+    if (error < 0)
+        return error;
+    ep->left -= len;
+    bool frame_ends = ep->left == 0;
+    bool message_ends = frame_ends && (ep->first & WSR_FIN) != 0;
+    if (message_ends && ep->text.pending != 0)
+        return WSR_EUTF8;
+    ep->in_payload = !frame_ends;
+    if (message_ends && ep->message == NULL) { /* all of it is here: no copy */
+        message_done(ep, batch, p, len);
+        return WSR_OK;
+    }
+    if (len > 0) {
+        error = message_append(ep, p, len);
+        if (error < 0)
+            return error;
+    }
+    if (message_ends)
+        message_done(ep, batch, ep->message->data, ep->message->len);
+    return WSR_OK;
+}
+
+/* ---- control frames ---- */
+
+static int control_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
+{
+    wsr_slice payload = {data, len};
+    switch (ep->first & 0x0F) {
+    case WSR_CLOSE: {
+        uint16_t code;
+        wsr_slice reason;
+        wsr_role peer = wsr_endpoint_role(ep) == WSR_SERVER ? WSR_CLIENT : WSR_SERVER;
+        int error = wsr_close_payload_parse(payload, peer, &code, &reason);
+        if (error < 0)
+            return error;
+        wsr_ending_peer_close(ep, batch->now_ns, code, reason);
+        return WSR_OK;
+    }
+    case WSR_PING:
+        /* "unless it already received a Close frame": after our own Close nothing may follow it either (5.5.1, 5.5.2) */
+        if (wsr_close_is_open(&ep->close)) {
+            int error = wsr_outbox_control(&ep->out, &ep->env->pool, WSR_PONG, payload);
+            if (error < 0)
+                return error;
+        }
+        (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_PING, data, len);
+        return WSR_OK;
+    default:
+        (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_PONG, data, len);
+        return WSR_OK;
+    }
+}
+
+static int take_control(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    if (wsr_endpoint_role(ep) == WSR_SERVER) {
+        /* the message's text state stays out of this: only its key is lent */
+        ep->text.key = ep->env->kernels->unmask(p, len, ep->text.key);
+    }
+    ep->left -= len;
+    ep->in_payload = ep->left > 0;
+    if (!ep->in_payload && ep->control == NULL)
+        return control_done(ep, batch, p, len);
+
+    if (ep->control == NULL)
+        ep->control = wsr_pool_get(&ep->env->pool, WSR_CONTROL_PAYLOAD_MAX);
+    if (ep->control == NULL)
+        return WSR_ENOMEM;
+    memcpy(ep->control->data + ep->control->len, p, len);
+    ep->control->len += len;
+    if (ep->in_payload)
+        return WSR_OK;
+    struct wsr_chunk *whole = ep->control;
+    ep->control = NULL;
+    wsr_env_retire(ep->env, whole);
+    return control_done(ep, batch, whole->data, whole->len);
+}
+
+/* ---- the feeds ---- */
+
+/* One frame's header, or a run of its payload. Returns the bytes taken. */
+static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len, int *error)
+{
+    size_t took = 0;
+    *error = WSR_OK;
+    if (!ep->in_payload) {
+        took = take_header(ep, p, len, error);
+        if (*error < 0 || !ep->in_payload)
+            return took;
+    }
+    size_t take = ep->left < len - took ? (size_t)ep->left : len - took;
+    if (take == 0 && ep->left > 0)
+        return took;
+    bool control = (ep->first & 0x08) != 0;
+    *error = control ? take_control(ep, batch, p + took, take) : take_data(ep, batch, p + took, take);
+    return took + take;
+}
+
+size_t wsr_receive_frames(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    size_t done = 0;
+    while (done < len && batch->n < batch->cap && ep->feed == wsr_receive_frames) {
+        int error = WSR_OK;
+        if (!ep->in_payload && ep->head_len == 0 && ep->message_opcode == 0) {
+            done += ep->env->consume->run(ep, batch, p + done, len - done, &error);
+            if (error == WSR_OK && (done == len || batch->n == batch->cap))
+                break;
+        }
+        if (error == WSR_OK)
+            done += take_piece(ep, batch, p + done, len - done, &error);
+        if (error < 0)
+            wsr_endpoint_fail(ep, batch->now_ns, error);
+    }
+    return done;
+}
+
+size_t wsr_receive_discard(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    (void)ep;
+    (void)batch;
+    (void)p;
+    return len;
+}
+
+void wsr_receive_fini(struct wsr_endpoint *ep)
+{
+    if (ep->message != NULL)
+        wsr_pool_put(&ep->env->pool, ep->message);
+    if (ep->control != NULL)
+        wsr_pool_put(&ep->env->pool, ep->control);
+    ep->message = ep->control = NULL;
+}
