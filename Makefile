@@ -73,7 +73,8 @@ isa = $(if $(filter x86_64,$(ARCH)),$(if $(filter engine/%,$1),$(call isa_of,$1)
 
 # --- Sources -----------------------------------------------------------------------------------------------------------
 
-SRC_LIB := $(sort $(wildcard engine/*.c engine/*/*.c))
+# ROOMS='base simd proto' builds only those, for a machine that has no liburing or OpenSSL (tools/neon.sh).
+SRC_LIB := $(sort $(if $(ROOMS),$(foreach room,$(ROOMS),$(wildcard engine/$(room)/*.c)),$(wildcard engine/*.c engine/*/*.c)))
 SRC_TOOLS := $(sort $(wildcard tools/*.c))
 SRC_EXAMPLES := $(sort $(wildcard tools/examples/*.c))
 SRC_TESTLIB := $(sort $(wildcard tests/lib/*.c))
