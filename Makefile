@@ -149,7 +149,7 @@ test-programs: all check-layers $(TESTS) $(SIMTESTS) $(SIM)
 
 # tests/run ends with one line, "N passed, N failed", and fails if anything did.
 test-run: test-programs
-	@tests/run $(B) $(TESTS) $(SIMTESTS) $(TEST_SCRIPTS)
+	@CC='$(CC)' CXX='$(CXX)' tests/run $(B) $(TESTS) $(SIMTESTS) $(TEST_SCRIPTS)
 
 check-layers: $(LIB_A) ## who includes whom, each header alone, and (release) that simd and proto call nothing outside
 	@CC='$(CC)' CXX='$(CXX)' tools/check_layers . $(if $(filter release,$(MODE)),$(B)/obj)
@@ -190,7 +190,7 @@ $(LIB_A): $(OBJ_LIB) $(B)/.sources
 # Sanitizers leave their own symbols undefined in a shared library; everything else must be found now, not at run time.
 $(LIB_SO).$(VERSION): $(OBJ_LIB) tools/libwsring.map $(B)/.sources $(B)/.flags-ld
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared $(FLAGS_LD) $(if $(SANITIZE),,$(if $(WERROR_FLAG),-Wl$(comma)-z$(comma)defs)) -Wl,-soname,libwsring.so.$(SOVERSION) \
+	$(Q)$(CC) -shared $(FLAGS_LD) $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -Wl,-soname,libwsring.so.$(SOVERSION) \
 		-Wl,--version-script=tools/libwsring.map $(OBJ_LIB) $(LIBS) -o $@
 
 $(LIB_SO): $(LIB_SO).$(VERSION)
