@@ -16,10 +16,9 @@
 #define SHUT_DOWN WSR_CA_SHUT_DOWN
 #define TIMER WSR_CA_TIMER
 #define REPORT WSR_CA_REPORT
-#define IN_ORDER WSR_CA_IN_ORDER
 
 /* An input that is not named in a row has no effect in that state. */
-const wsr_close_table wsr_close_cells = {
+const struct wsr_close_table wsr_close_table = {.at = {
     [WSR_CS_OPEN] = {
         [WSR_CI_LOCAL_CLOSE] = {WSR_CS_SENT, WSR_BY_LOCAL, SEND | READ_ON | TIMER},
         [WSR_CI_LOCAL_ABORT] = {WSR_CS_DONE, WSR_BY_LOCAL, REPORT},
@@ -39,7 +38,7 @@ const wsr_close_table wsr_close_cells = {
         [WSR_CI_FAILURE] = {WSR_CS_FAILED, WSR_BY_NOBODY, DROP | DISCARD | TIMER},
         [WSR_CI_EOF] = {WSR_CS_LAST, WSR_BY_NOBODY, 0},
         [WSR_CI_RESET] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
-        [WSR_CI_SEND_ERROR] = {WSR_CS_BROKEN, WSR_BY_NOBODY, DROP | READ_ON | TIMER},
+        [WSR_CI_SEND_ERROR] = {WSR_CS_BROKEN, WSR_BY_NOBODY, DROP | TIMER},
         [WSR_CI_TIMEOUT] = {WSR_CS_FAILED, WSR_BY_NOBODY, DROP | DISCARD | TIMER},
         [WSR_CI_FLUSHED] = {WSR_CS_AWAITING, WSR_BY_NOBODY, TIMER},
     },
@@ -74,7 +73,7 @@ const wsr_close_table wsr_close_cells = {
         [WSR_CI_RESET] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_SEND_ERROR] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_TIMEOUT] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
-        [WSR_CI_FLUSHED] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT | IN_ORDER},
+        [WSR_CI_FLUSHED] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
     },
     [WSR_CS_BROKEN] = {
         [WSR_CI_LOCAL_ABORT] = {WSR_CS_DONE, WSR_BY_LOCAL, REPORT},
@@ -86,19 +85,19 @@ const wsr_close_table wsr_close_cells = {
     },
     [WSR_CS_LINGER] = {
         [WSR_CI_LOCAL_ABORT] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
-        [WSR_CI_EOF] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT | IN_ORDER},
+        [WSR_CI_EOF] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_RESET] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
         [WSR_CI_TIMEOUT] = {WSR_CS_DONE, WSR_BY_NOBODY, REPORT},
     },
     /* DONE: nothing has any effect. */
-};
+}};
 
 _Static_assert(sizeof(struct wsr_close) == 8, "an idle connection pays eight bytes for closing");
 
-unsigned wsr_close_step_in(const wsr_close_table cells, struct wsr_close *c, enum wsr_close_input in, uint16_t code, wsr_role role)
+unsigned wsr_close_step_in(const struct wsr_close_table *table, struct wsr_close *c, enum wsr_close_input in, uint16_t code, wsr_role role)
 {
     assert(c->state < WSR_CS_COUNT && (unsigned)in < WSR_CI_COUNT);
-    const struct wsr_close_cell cell = cells[c->state][in];
+    const struct wsr_close_cell cell = table->at[c->state][in];
     if (cell.next == WSR_CS_OPEN)
         return 0;
 
@@ -114,19 +113,21 @@ unsigned wsr_close_step_in(const wsr_close_table cells, struct wsr_close *c, enu
         c->dropped = true;
     if (in == WSR_CI_FLUSHED)
         c->flushed = true;
-    if (actions & IN_ORDER)
-        c->clean = c->flushed && c->code_received != 0 && !c->dropped; /* 7.1.4 */
+    /* Clean (7.1.4): both Closes passed, nothing was dropped for it, and the peer's stream ended in order, which is the
+       input that reports, or came before the one that does (LAST x FLUSHED). */
+    if (actions & REPORT)
+        c->clean = c->flushed && c->code_received != 0 && !c->dropped && (in == WSR_CI_EOF || in == WSR_CI_FLUSHED);
 
     /* "when a server is instructed to _Close the WebSocket Connection_ it SHOULD initiate a TCP Close immediately, and
        when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server." (7.1.1) */
     if (role == WSR_CLIENT)
         actions &= ~(unsigned)SHUT_DOWN;
-    return actions & ~(unsigned)IN_ORDER;
+    return actions;
 }
 
 unsigned wsr_close_step(struct wsr_close *c, enum wsr_close_input in, uint16_t code, wsr_role role)
 {
-    return wsr_close_step_in(wsr_close_cells, c, in, code, role);
+    return wsr_close_step_in(&wsr_close_table, c, in, code, role);
 }
 
 uint16_t wsr_close_code(const struct wsr_close *c)

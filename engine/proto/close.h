@@ -89,9 +89,8 @@ enum wsr_close_action {
     WSR_CA_DISCARD = 0x08,   /* feed = discard: read and throw away */
     WSR_CA_SHUT_DOWN = 0x10, /* half-close: TLS close_notify, shutdown(SHUT_WR); all has been flushed. Servers only. */
     WSR_CA_TIMER = 0x20,     /* start the deadline afresh: the linger time if the state is now LINGER, else the close time */
-    WSR_CA_REPORT = 0x40,    /* the connection is over: stop the deadline, count what is still queued as lost, close the
-                                transport, emit CLOSED. Given exactly once. */
-    WSR_CA_IN_ORDER = 0x80   /* for the module itself: this end of the stream is an orderly one */
+    WSR_CA_REPORT = 0x40     /* the connection is over: stop the deadline, count what is still queued as lost, close the
+                                transport, emit CLOSED. Given exactly once, and alone. */
 };
 
 struct wsr_close_cell {
@@ -100,10 +99,12 @@ struct wsr_close_cell {
     uint8_t actions; /* wsr_close_action bits */
 };
 
-typedef struct wsr_close_cell wsr_close_table[WSR_CS_COUNT][WSR_CI_COUNT];
+struct wsr_close_table {
+    struct wsr_close_cell at[WSR_CS_COUNT][WSR_CI_COUNT];
+};
 
 /* The table above. */
-extern const wsr_close_table wsr_close_cells;
+extern const struct wsr_close_table wsr_close_table;
 
 /* All that closing costs a connection: eight bytes. Zeroed is open. Read it freely; only wsr_close_step writes it. */
 struct wsr_close {
@@ -126,7 +127,7 @@ struct wsr_close {
 WSR_MUST_USE unsigned wsr_close_step(struct wsr_close *c, enum wsr_close_input in, uint16_t code, wsr_role role);
 
 /* wsr_close_step over another table: for the model, which proves that a wrong cell is found out. */
-WSR_MUST_USE unsigned wsr_close_step_in(const wsr_close_table cells, struct wsr_close *c, enum wsr_close_input in, uint16_t code,
+WSR_MUST_USE unsigned wsr_close_step_in(const struct wsr_close_table *table, struct wsr_close *c, enum wsr_close_input in, uint16_t code,
                                         wsr_role role);
 
 /* May data, pings and pongs be queued? */
