@@ -46,10 +46,11 @@ MODE_debug := -Og -g3 -fno-omit-frame-pointer -DWSR_DEBUG=1 $(HARDEN)
 MODE_asan := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 MODE_tsan := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -fsanitize=thread
 MODE_fuzz := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -DWSR_FUZZ=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+MODE_coverage := -O0 --coverage
 ifeq ($(origin MODE_$(MODE)),undefined)
-$(error MODE=$(MODE): choose release, debug, asan or tsan)
+$(error MODE=$(MODE): choose release, debug, asan, tsan or coverage)
 endif
-SANITIZE := $(filter -fsanitize=%,$(MODE_$(MODE)))
+SANITIZE := $(filter -fsanitize=% --coverage,$(MODE_$(MODE)))
 
 FLAGS_C = -std=gnu11 $(WARN_C) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS) $(CFLAGS)
 FLAGS_CXX = -std=c++17 $(WARN) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS) $(CXXFLAGS)
@@ -127,7 +128,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: FORCE all lib demo test test-programs test-run check-layers sim fuzz fuzz-quick fuzz-programs lint test-neon fresh bench-programs \
+.PHONY: FORCE all lib demo test test-programs test-run check-layers sim fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
 	bench-echo bench-simd bench-frame bench-deflate bench bench-net install uninstall clean help
 
 ##@ Build
@@ -255,6 +256,12 @@ $(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(OBJ_FUZZLIB) $(LIB_A) $(B)/.f
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie $(subst fuzzer-no-link,fuzzer,$(FLAGS_LD)) $< $(OBJ_FUZZLIB) $(LIB_A) $(LIBS) -o $@
+
+coverage: ## every test, then which lines and branches of each room they reached
+	@tools/setup.sh coverage
+	@find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null || true
+	+@$(INNER) MODE=coverage test-run
+	@tools/coverage.sh $(BUILD)/coverage
 
 lint: ## clang-tidy, cppcheck and gcc -fanalyzer
 	@tools/setup.sh lint

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/setup.sh - installs what is missing for one purpose, by name, with apt (and npm for peers that only npm has).
 #
-#   tools/setup.sh build|test|bench|fuzz|lint|neon|fresh
+#   tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh
 #
 # It looks for what is really used (a command, a header, a module), not for packages, so a host that got them elsewhere is left
 # alone. When nothing is missing it changes nothing and needs neither root nor a network. `build` never pulls in what only tests
@@ -97,6 +97,12 @@ needs_bench()
     needs_npm bench/peers
 }
 
+needs_coverage()
+{
+    needs_test
+    need lcov has_command lcov
+}
+
 needs_fuzz()
 {
     needs_build
@@ -161,8 +167,8 @@ install_npm_peers()
 }
 
 case $purpose in
-build | test | bench | fuzz | lint | neon | fresh) ;;
-*) echo "usage: tools/setup.sh build|test|bench|fuzz|lint|neon|fresh" >&2; exit 2 ;;
+build | test | bench | coverage | fuzz | lint | neon | fresh) ;;
+*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh" >&2; exit 2 ;;
 esac
 
 changed=0
@@ -181,7 +187,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     changed=1
 fi
 case $purpose in
-test) install_npm_peers tests/peers ;;
+test | coverage) install_npm_peers tests/peers ;;
 bench) install_npm_peers bench/peers ;;
 esac
 [ "$changed" -eq 1 ] || say "everything is here"
