@@ -224,6 +224,9 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->frames_out = ep->out.frames;
     record->messages_unconfirmed = unconfirmed.messages;
     record->lifetime_ns = batch->now_ns - ep->opened_ns;
+    ep->env->messages_undelivered += record->messages_undelivered;
+    ep->env->messages_unconfirmed += record->messages_unconfirmed;
+    ep->env->handshakes_failed += (ep->flags & WSR_EP_OPEN) == 0;
 
     wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_CLOSED, ep->record->bytes, sizeof *record);
     event->close_code = record->code;

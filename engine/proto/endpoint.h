@@ -31,6 +31,8 @@ struct wsr_env {
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
     int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
+    /* of connections whose CLOSED was reported */
+    uint64_t messages_undelivered, messages_unconfirmed, handshakes_failed;
 };
 
 /* Events being written; one poll or feed. */

@@ -27,8 +27,8 @@ typedef struct wsr_config {
     wsr_limits limits;               /* of each connection */
     uint32_t connections_max;        /* open at once, both roles [16384; at most 2^24 - 2] */
     uint32_t sq_entries, cq_entries; /* of the ring [256, 4096] */
-    uint32_t buffers;                /* receive buffers, a power of two [16] */
-    uint32_t buffer_bytes;           /* size of each, a power of two [65536] */
+    uint32_t buffers;                /* receive buffers, a power of two [16; 256 before kernel 6.12] */
+    uint32_t buffer_bytes;           /* size of each, a power of two [65536; 16384 before kernel 6.12] */
     uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB] */
     uint64_t memory_bytes_max;       /* messages, outboxes and batches of all connections together [1 GiB] */
     uint32_t ring_without;           /* kernel features not to use, for tests: bits of WSR_WITHOUT_* [0] */
@@ -53,7 +53,8 @@ WSR_API void wsr_engine_close(wsr_engine *engine);
 /*
  * Submits what was sent, waits until there is at least one event, and writes up to cap of them to ev. It never waits to
  * fill the array. The slices of the events before become invalid at this call. timeout_ns: 0 does not wait, -1 waits for
- * ever. Returns the number of events; 0 after the time-out, or after a signal whose handler ran; or WSR_EINVAL, WSR_ESYS.
+ * ever; a signal does not end the wait (call wsr_wake in its handler). Returns the number of events, 0 after the time-out,
+ * WSR_EINVAL (cap 0, timeout_ns below -1) or WSR_ESYS (errno says why; connections are as they were).
  * CLOSED comes exactly once and last for its connection, also after wsr_close and wsr_abort: free there, and only there.
  */
 WSR_API WSR_MUST_USE int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns);

@@ -1,0 +1,51 @@
+/*
+ * client/connect.c - connects to a numeric address and hands the connection to the engine (RFC 6455 section 4.1).
+ * Not here: names, TLS, coming back.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <wsring/client.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+
+int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out)
+{
+    union wsr_address address;
+    socklen_t len;
+    char host[80];
+    if (config->size != sizeof *config || config->address == NULL || config->port == 0)
+        return WSR_ECONFIG;
+    if (wsr_sys_address(config->address, config->port, &address, &len) < 0)
+        return WSR_EINVAL;
+    wsr_sys_address_text(&address, host, sizeof host);
+    wsr_endpoint_config endpoint = {
+        .size = sizeof endpoint,
+        .role = WSR_CLIENT,
+        .host = config->host != NULL ? config->host : host,
+        .target = config->target,
+        .subprotocols = config->subprotocols,
+        .headers = config->headers,
+        .user = config->user,
+    };
+    int fd = wsr_sys_socket(address.any.sa_family);
+    if (fd < 0) {
+        errno = -fd;
+        return WSR_ESYS;
+    }
+    engine->now_ns = wsr_sys_now_ns();
+    int error;
+    struct wsr_connection *c = wsr_conn_open(engine, fd, &endpoint, &error);
+    if (c == NULL) {
+        wsr_sys_close(fd);
+        return error;
+    }
+    if (wsr_ring_connect(engine->ring, fd, WSR_TAG(WSR_OP_CONNECT, wsr_conn_id(c)), &address.any, len) == 0)
+        c->armed |= WSR_ARMED_CONNECT;
+    else
+        wsr_endpoint_abort(&c->ep, engine->now_ns, NULL, 0); /* CLOSED will say so */
+    wsr_conn_after(engine, c);
+    *out = wsr_conn_id(c);
+    return WSR_OK;
+}

@@ -1,0 +1,192 @@
+/*
+ * conn/engine.h - the insides of an engine: the connection table and what happens to a connection between the ring and
+ * its endpoint. The only room that joins ring, tls and proto.
+ *
+ *     completion -> input.c -> endpoint -> events          application -> endpoint's outbox -> dirty list -> output.c -> ring
+ *
+ * Life of a slot: free -> (connecting ->) live -> over (the endpoint is done; what is armed is cancelled) -> closed (no
+ * operation of it is left, its descriptor is closed) -> free. CLOSED is delivered somewhere behind "over"; the slot is
+ * free when both that and "closed" are true.
+ */
+#ifndef WSR_CONN_ENGINE_H
+#define WSR_CONN_ENGINE_H
+
+#include <wsring/server.h>
+
+#include "base/wheel.h"
+#include "proto/endpoint.h"
+#include "ring/ring.h"
+
+struct wsr_crypto_stream;
+
+/* A ring tag is op:8 | slot:24 | generation:32; a wsr_conn is the same without the op, so a late completion is recognised. */
+enum wsr_op { WSR_OP_RECEIVE = 1, WSR_OP_SEND, WSR_OP_CONNECT, WSR_OP_CANCEL, WSR_OP_ACCEPT, WSR_OP_WAKE, WSR_OP_TIMER };
+
+#define WSR_TAG(op, id) ((uint64_t)(op) << 56 | (id))
+#define WSR_TAG_OP(tag) ((unsigned)((tag) >> 56))
+#define WSR_TAG_ID(tag) ((tag) & ((UINT64_C(1) << 56) - 1))
+#define WSR_SLOT_MAX ((UINT32_C(1) << 24) - 2)
+
+enum { /* wsr_connection.armed: operations the ring holds for it */
+    WSR_ARMED_RECEIVE = 1,
+    WSR_ARMED_SEND = 2,
+    WSR_ARMED_CONNECT = 4
+};
+
+enum { /* wsr_connection.state */
+    WSR_CONN_DIRTY = 1,       /* on the dirty list: has something to send */
+    WSR_CONN_PENDING = 2,     /* on the pending list: input or events that found no room in a batch */
+    WSR_CONN_STARVED = 4,     /* on the starved list: no receive buffer was free */
+    WSR_CONN_PAUSED = 8,      /* by the application */
+    WSR_CONN_FULL = 16,       /* backlog over its bound: receiving stops until it is worked off */
+    WSR_CONN_ENDED = 32,      /* the peer's stream is over (end_errno); to be told once the backlog is worked off */
+    WSR_CONN_SHUT = 64,       /* shutdown(SHUT_WR) was done */
+    WSR_CONN_LET_GO = 128,    /* over: cancels are queued, the descriptor goes with the last completion */
+    WSR_CONN_CUT = 256,       /* to be closed with a reset */
+    WSR_CONN_CONNECTED = 512  /* was connected by a connect */
+};
+
+struct wsr_list_link {
+    struct wsr_connection *next;
+};
+
+struct wsr_connection {
+    struct wsr_endpoint ep;
+    struct wsr_timer timer;
+    struct wsr_connection *dirty_next, *pending_next, *starved_next; /* a free slot is linked through dirty_next */
+    struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
+    uint32_t slot;
+    uint32_t generation; /* of its present or, if free, next life */
+    int fd;              /* -1: none */
+    int end_errno;
+    uint16_t state;
+    uint8_t armed;
+    uint8_t cancels; /* cancel operations under way */
+    bool live;       /* not free */
+};
+
+/* First in, first out, linked through one member of the connection. */
+struct wsr_conn_list {
+    struct wsr_connection *head, *tail;
+    uint32_t n;
+};
+
+enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN }; /* wsr_timer.kind */
+
+#define WSR_TABLE_BLOCK 256u /* slots allocated at a time */
+
+struct wsr_table {
+    struct wsr_connection **blocks;
+    uint32_t blocks_n, blocks_max;
+    uint32_t slots_max, live_n;
+    struct wsr_conn_list free; /* oldest first, so that a generation lasts */
+};
+
+#define WSR_LISTENERS_MAX 64u
+
+struct wsr_listening {
+    int fd; /* -1: free */
+    uint16_t port;
+    bool armed, manual;
+    struct wsr_timer retry; /* after EMFILE */
+    char *subprotocols;
+    void *user;
+};
+
+struct wsr_draining {
+    bool on;
+    uint16_t code;
+    uint8_t reason_len;
+    char reason[WSR_CLOSE_REASON_MAX];
+    uint64_t interval_ns;   /* between two Closes */
+    uint64_t next_close_ns, deadline_ns;
+    uint32_t cursor;        /* slots below were told */
+    struct wsr_timer timer;
+};
+
+struct wsr_engine {
+    struct wsr_env env; /* first: endpoints point to it */
+    struct wsr_ring *ring;
+    wsr_config config;  /* with defaults filled in */
+    const wsr_allocator *allocator;
+    struct wsr_crypto_stream *crypto;
+    struct wsr_table table;
+    struct wsr_wheel wheel;
+    struct wsr_conn_list dirty, pending, starved;
+    uint32_t *held; /* [buffers_n]: holds on each receive buffer by the events of the current batch */
+    uint32_t buffers_n;
+    uint64_t now_ns;
+
+    struct wsr_listening listening[WSR_LISTENERS_MAX];
+    int reserve_fd;
+    struct wsr_draining draining;
+    int wake_fd;
+    bool wake_armed, wake_owed;
+    bool fd_mode;       /* wsr_engine_fd was called */
+    uint64_t timer_at_ns; /* of the TIMER operation that is armed for fd_mode; UINT64_MAX: none */
+
+    /* what higher rooms do with completions that are not a live connection's; set by them, so that nothing here calls up */
+    void (*accepted)(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion);
+    void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
+
+    wsr_engine_statistics stats;
+};
+
+/* ---- table.c ---- */
+
+WSR_MUST_USE int wsr_table_init(wsr_engine *engine);
+void wsr_table_fini(wsr_engine *engine);
+/* A free slot, alive from now on, everything but slot and generation zero; NULL: none, or no memory. */
+struct wsr_connection *wsr_table_take(wsr_engine *engine);
+void wsr_table_give(wsr_engine *engine, struct wsr_connection *c);
+/* NULL: stale, or no id at all. */
+struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id);
+/* Slot by number, live or not; NULL past the end. */
+struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot);
+
+static inline wsr_conn wsr_conn_id(const struct wsr_connection *c)
+{
+    return (uint64_t)c->slot << 32 | c->generation;
+}
+
+/* ---- life.c ---- */
+
+/* A new connection over fd, whose transport is there (server, or adopted) or being made (client). NULL and *error. */
+struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpoint_config *config, int *error);
+/* The transport is there: receive. */
+void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_first);
+/* After anything that may have changed the endpoint: sends, shuts down, lets go, and sets the timer as needed. */
+void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c);
+/* An operation of it has ended: frees what can be. */
+void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c);
+/* Its timer fired. */
+void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
+/* Puts it on a list unless it is there. */
+void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c);
+void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c);
+
+/* ---- input.c ---- */
+
+void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
+/* Works off backlog and owed events; false if there is still some that could go on (a quota or the batch ran out). */
+bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
+void wsr_input_pause(wsr_engine *engine, struct wsr_connection *c);
+void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c);
+/* Arms the receives that starved, as far as there are buffers. */
+void wsr_input_feed_starved(wsr_engine *engine);
+/* Arms the receive if it should be and is not. */
+void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first);
+
+/* ---- output.c ---- */
+
+/* Queues a send for every dirty connection. */
+void wsr_output_kick(wsr_engine *engine);
+void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
+void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
+
+/* ---- crypto.c ---- */
+
+/* Fills env's random, sha1 and key pool from OpenSSL. */
+WSR_MUST_USE int wsr_env_crypto(struct wsr_env *env, struct wsr_crypto_stream **stream);
+
+#endif

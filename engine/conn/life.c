@@ -1,0 +1,142 @@
+/*
+ * conn/life.c - a connection from its descriptor to its end: opened, timed, let go, its slot given back.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+
+static void append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
+{
+    struct wsr_connection **next = (struct wsr_connection **)(void *)((char *)c + link);
+    *next = NULL;
+    if (list->head == NULL)
+        list->head = c;
+    else
+        *(struct wsr_connection **)(void *)((char *)list->tail + link) = c;
+    list->tail = c;
+    list->n++;
+}
+
+void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_DIRTY) != 0)
+        return;
+    c->state |= WSR_CONN_DIRTY;
+    append(&engine->dirty, c, offsetof(struct wsr_connection, dirty_next));
+}
+
+void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_PENDING) != 0)
+        return;
+    c->state |= WSR_CONN_PENDING;
+    append(&engine->pending, c, offsetof(struct wsr_connection, pending_next));
+}
+
+struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpoint_config *config, int *error)
+{
+    struct wsr_connection *c = wsr_table_take(engine);
+    if (c == NULL) {
+        *error = engine->table.live_n == engine->table.slots_max ? WSR_ELIMIT : WSR_ENOMEM;
+        return NULL;
+    }
+    *error = wsr_endpoint_init(&c->ep, &engine->env, config, engine->now_ns);
+    if (*error < 0) {
+        wsr_table_give(engine, c);
+        return NULL;
+    }
+    c->ep.conn = wsr_conn_id(c);
+    c->fd = fd;
+    engine->stats.open++;
+    wsr_wheel_set(&engine->wheel, &c->timer, wsr_endpoint_deadline(&c->ep));
+    return c;
+}
+
+void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_first)
+{
+    c->state |= WSR_CONN_CONNECTED;
+    wsr_input_arm(engine, c, wait_first);
+    wsr_conn_after(engine, c);
+}
+
+/* The endpoint is done with its transport: what is armed is called back, and the descriptor goes with the last of it. */
+static void let_go(wsr_engine *engine, struct wsr_connection *c)
+{
+    c->state |= WSR_CONN_LET_GO;
+    static const uint8_t ops[][2] = {
+        {WSR_ARMED_RECEIVE, WSR_OP_RECEIVE}, {WSR_ARMED_SEND, WSR_OP_SEND}, {WSR_ARMED_CONNECT, WSR_OP_CONNECT}};
+    for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        wsr_conn id = wsr_conn_id(c);
+        if ((c->armed & ops[i][0]) != 0 && wsr_ring_cancel(engine->ring, WSR_TAG(ops[i][1], id), WSR_TAG(WSR_OP_CANCEL, id)) == 0)
+            c->cancels++;
+    }
+    wsr_wheel_unset(&engine->wheel, &c->timer);
+    if (c->backlog != NULL) {
+        wsr_pool_put_list(&engine->env.pool, c->backlog);
+        c->backlog = NULL;
+    }
+    wsr_conn_retire(engine, c);
+}
+
+/* A timer that is too early finds out when it fires; only one that is too late has to be moved. */
+static void set_timer(wsr_engine *engine, struct wsr_connection *c)
+{
+    uint64_t deadline = wsr_endpoint_deadline(&c->ep);
+    if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || deadline < c->timer.at_ns))
+        wsr_wheel_set(&engine->wheel, &c->timer, deadline);
+}
+
+void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_LET_GO) != 0)
+        return;
+    if (wsr_endpoint_is_over(&c->ep)) {
+        if ((c->ep.flags & WSR_EP_OWES_CLOSED) != 0)
+            wsr_conn_pending(engine, c);
+        let_go(engine, c);
+        return;
+    }
+    if ((c->state & WSR_CONN_CONNECTED) != 0 && wsr_outbox_pending(&c->ep.out))
+        wsr_conn_dirty(engine, c);
+    if ((c->state & WSR_CONN_SHUT) == 0 && (c->armed & WSR_ARMED_SEND) == 0 && wsr_endpoint_wants_shutdown(&c->ep)) {
+        c->state |= WSR_CONN_SHUT;
+        (void)wsr_sys_shutdown_write(c->fd); /* fails only where the peer is gone already, which the receive will tell */
+    }
+    set_timer(engine, c);
+}
+
+void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_LET_GO) == 0 || c->armed != 0 || c->cancels != 0)
+        return;
+    if (c->fd >= 0) {
+        if ((c->state & WSR_CONN_CUT) != 0)
+            wsr_sys_reset(c->fd);
+        else
+            wsr_sys_close(c->fd);
+        c->fd = -1;
+    }
+    /* Its lists let go of it by themselves: they look at the slot once more. */
+    if ((c->ep.flags & WSR_EP_CLOSED) == 0 || (c->state & (WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED)) != 0)
+        return;
+    engine->stats.messages_in += c->ep.messages_in;
+    engine->stats.bytes_in += c->ep.bytes_in;
+    engine->stats.messages_out += c->ep.out.messages;
+    engine->stats.bytes_out += c->ep.out.payload_bytes;
+    engine->stats.open--;
+    engine->stats.closed++;
+    wsr_endpoint_fini(&c->ep);
+    wsr_table_give(engine, c);
+}
+
+void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
+{
+    /* While the application reads nothing, or no buffer was free, silence proves nothing about the peer. */
+    bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED)) != 0 || c->backlog != NULL;
+    if (deaf && wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0)
+        c->ep.received_ns = batch->now_ns;
+    wsr_endpoint_time(&c->ep, batch);
+    wsr_conn_after(engine, c);
+}

@@ -1,0 +1,69 @@
+/*
+ * conn/output.c - what endpoints have to send to the ring: one send under way a connection, all it has in one operation.
+ */
+#include <errno.h>
+
+#include "conn/engine.h"
+
+static void kick_one(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    if ((c->armed & WSR_ARMED_SEND) != 0)
+        return; /* its completion comes back here */
+    wsr_slice slices[WSR_RING_SLICES_MAX];
+    unsigned n = wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX);
+    if (n == 0)
+        return;
+    if (wsr_ring_send(engine->ring, c->fd, WSR_TAG(WSR_OP_SEND, wsr_conn_id(c)), slices, n) == 0)
+        c->armed |= WSR_ARMED_SEND;
+    else
+        wsr_conn_dirty(engine, c); /* tried again with the next kick */
+}
+
+void wsr_output_kick(wsr_engine *engine)
+{
+    uint32_t n = engine->dirty.n; /* those that become dirty meanwhile wait for the next kick */
+    while (n-- > 0) {
+        struct wsr_connection *c = engine->dirty.head;
+        engine->dirty.head = c->dirty_next;
+        engine->dirty.n--;
+        c->state &= (uint16_t)~(unsigned)WSR_CONN_DIRTY;
+        kick_one(engine, c);
+    }
+}
+
+void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
+{
+    c->armed &= (uint8_t)~(unsigned)WSR_ARMED_SEND;
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    if (completion->res > 0) {
+        wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
+        if (wsr_endpoint_settle(&c->ep, batch))
+            wsr_conn_pending(engine, c);
+    } else if (completion->res != -EINTR && completion->res != -EAGAIN) {
+        wsr_endpoint_send_failed(&c->ep, batch, completion->res == 0 ? EPIPE : -completion->res);
+    }
+    wsr_conn_after(engine, c);
+}
+
+void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
+{
+    c->armed &= (uint8_t)~(unsigned)WSR_ARMED_CONNECT;
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    if (completion->res < 0) {
+        wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, -completion->res);
+        wsr_conn_after(engine, c);
+        return;
+    }
+    engine->stats.connected++;
+    wsr_conn_start(engine, c, true);
+}

@@ -1,0 +1,103 @@
+/*
+ * conn/table.c - slots for connections, in blocks that never move; ids that know when they are stale.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "conn/engine.h"
+
+int wsr_table_init(wsr_engine *engine)
+{
+    struct wsr_table *table = &engine->table;
+    table->slots_max = engine->config.connections_max;
+    table->blocks_max = (table->slots_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
+    size_t bytes = table->blocks_max * sizeof table->blocks[0];
+    table->blocks = engine->allocator->alloc(engine->allocator->context, bytes);
+    if (table->blocks == NULL)
+        return WSR_ENOMEM;
+    memset(table->blocks, 0, bytes);
+    return WSR_OK;
+}
+
+void wsr_table_fini(wsr_engine *engine)
+{
+    struct wsr_table *table = &engine->table;
+    const wsr_allocator *allocator = engine->allocator;
+    if (table->blocks == NULL)
+        return;
+    for (uint32_t i = 0; i < table->blocks_n; i++)
+        allocator->release(allocator->context, table->blocks[i], WSR_TABLE_BLOCK * sizeof(struct wsr_connection));
+    allocator->release(allocator->context, table->blocks, table->blocks_max * sizeof table->blocks[0]);
+    table->blocks = NULL;
+}
+
+static void free_append(struct wsr_table *table, struct wsr_connection *c)
+{
+    c->dirty_next = NULL;
+    if (table->free.head == NULL)
+        table->free.head = c;
+    else
+        table->free.tail->dirty_next = c;
+    table->free.tail = c;
+}
+
+static bool grow(wsr_engine *engine)
+{
+    struct wsr_table *table = &engine->table;
+    if (table->blocks_n == table->blocks_max)
+        return false;
+    struct wsr_connection *block = engine->allocator->alloc(engine->allocator->context, WSR_TABLE_BLOCK * sizeof *block);
+    if (block == NULL)
+        return false;
+    memset(block, 0, WSR_TABLE_BLOCK * sizeof *block);
+    uint32_t first = table->blocks_n * WSR_TABLE_BLOCK;
+    for (uint32_t i = 0; i < WSR_TABLE_BLOCK && first + i < table->slots_max; i++) {
+        block[i].slot = first + i;
+        block[i].generation = 1;
+        block[i].fd = -1;
+        free_append(table, &block[i]);
+    }
+    table->blocks[table->blocks_n++] = block;
+    return true;
+}
+
+struct wsr_connection *wsr_table_take(wsr_engine *engine)
+{
+    struct wsr_table *table = &engine->table;
+    if (table->free.head == NULL && !grow(engine))
+        return NULL;
+    struct wsr_connection *c = table->free.head;
+    table->free.head = c->dirty_next;
+    uint32_t slot = c->slot, generation = c->generation;
+    memset(c, 0, sizeof *c);
+    c->slot = slot;
+    c->generation = generation;
+    c->fd = -1;
+    c->live = true;
+    table->live_n++;
+    return c;
+}
+
+void wsr_table_give(wsr_engine *engine, struct wsr_connection *c)
+{
+    struct wsr_table *table = &engine->table;
+    assert(c->live);
+    c->live = false;
+    if (++c->generation == 0) /* 0 would make slot 0's id 0 */
+        c->generation = 1;
+    table->live_n--;
+    free_append(table, c);
+}
+
+struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot)
+{
+    const struct wsr_table *table = &engine->table;
+    uint32_t block = slot / WSR_TABLE_BLOCK;
+    return block < table->blocks_n && slot < table->slots_max ? &table->blocks[block][slot % WSR_TABLE_BLOCK] : NULL;
+}
+
+struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id)
+{
+    struct wsr_connection *c = id >> 56 == 0 ? wsr_table_at(engine, (uint32_t)(id >> 32)) : NULL;
+    return c != NULL && c->live && c->generation == (uint32_t)id ? c : NULL;
+}

@@ -1,0 +1,123 @@
+/*
+ * loop/calls.c - the calls about one connection: find it, do it to its endpoint, see what follows.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+
+int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_send(&c->ep, opcode, payload);
+    if (error == WSR_OK)
+        wsr_conn_dirty(engine, c);
+    return error;
+}
+
+unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n)
+{
+    unsigned i = 0;
+    while (i < n && wsr_send(engine, out[i].conn, out[i].opcode, out[i].payload) == WSR_OK)
+        i++;
+    return i;
+}
+
+int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_send_fragmented(&c->ep, opcode, payload, fragment_bytes);
+    if (error == WSR_OK)
+        wsr_conn_dirty(engine, c);
+    return error;
+}
+
+int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_close_at(&c->ep, wsr_sys_now_ns(), code, reason, file, line);
+    wsr_conn_after(engine, c);
+    return error;
+}
+
+int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    c->state |= WSR_CONN_CUT;
+    wsr_endpoint_abort(&c->ep, wsr_sys_now_ns(), file, line);
+    wsr_conn_after(engine, c);
+    return WSR_OK;
+}
+
+int wsr_pause_read(wsr_engine *engine, wsr_conn conn)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    wsr_input_pause(engine, c);
+    return WSR_OK;
+}
+
+int wsr_resume_read(wsr_engine *engine, wsr_conn conn)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    wsr_input_resume(engine, c);
+    return WSR_OK;
+}
+
+int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    c->ep.user = user;
+    return WSR_OK;
+}
+
+void *wsr_user(const wsr_engine *engine, wsr_conn conn)
+{
+    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    return c != NULL ? c->ep.user : NULL;
+}
+
+size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
+{
+    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    return c != NULL ? c->ep.out.bytes : 0;
+}
+
+static int address_text(const wsr_engine *engine, wsr_conn conn, int (*get)(int fd, union wsr_address *out), char *text, size_t cap)
+{
+    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL || c->fd < 0)
+        return WSR_ESTALE;
+    union wsr_address address;
+    int error = get(c->fd, &address);
+    if (error < 0) {
+        errno = -error;
+        return WSR_ESYS;
+    }
+    wsr_sys_address_text(&address, text, cap);
+    return WSR_OK;
+}
+
+int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap)
+{
+    return address_text(engine, conn, wsr_sys_peer_address, text, cap);
+}
+
+int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap)
+{
+    return address_text(engine, conn, wsr_sys_local_address, text, cap);
+}

@@ -1,0 +1,221 @@
+/*
+ * loop/engine.c - an engine opened, counted and closed.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+#include "tls/crypto.h"
+
+#define CONNECTIONS_DEFAULT 16384u
+#define BATCH_BYTES_DEFAULT ((uint64_t)4 << 20)
+#define MEMORY_BYTES_DEFAULT ((uint64_t)1 << 30)
+#define SQ_ENTRIES_DEFAULT 256u
+#define CQ_ENTRIES_DEFAULT 4096u
+
+/* Copies what the caller's header knew; what it did not know is zero. A larger one must not say anything we do not know. */
+static int take_config(wsr_config *to, const wsr_config *from)
+{
+    memset(to, 0, sizeof *to);
+    if (from == NULL)
+        return WSR_OK;
+    if (from->size < offsetof(wsr_config, connections_max))
+        return WSR_ECONFIG;
+    const uint8_t *bytes = (const uint8_t *)from;
+    for (size_t i = sizeof *to; i < from->size; i++) {
+        if (bytes[i] != 0)
+            return WSR_ECONFIG;
+    }
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    return WSR_OK;
+}
+
+static bool is_power_of_two(uint32_t n)
+{
+    return (n & (n - 1)) == 0;
+}
+
+static int complete_config(wsr_config *config)
+{
+    if (config->connections_max == 0)
+        config->connections_max = CONNECTIONS_DEFAULT;
+    if (config->batch_bytes_max == 0)
+        config->batch_bytes_max = BATCH_BYTES_DEFAULT;
+    if (config->memory_bytes_max == 0)
+        config->memory_bytes_max = MEMORY_BYTES_DEFAULT;
+    if (config->sq_entries == 0)
+        config->sq_entries = SQ_ENTRIES_DEFAULT;
+    if (config->cq_entries == 0)
+        config->cq_entries = CQ_ENTRIES_DEFAULT;
+    if (config->connections_max > WSR_SLOT_MAX || config->sq_entries > 32768 || config->cq_entries > 65536 ||
+        !is_power_of_two(config->buffers) || !is_power_of_two(config->buffer_bytes) || config->buffers > 32768 ||
+        config->memory_bytes_max > SIZE_MAX / 2 ||
+        (config->ring_without & ~(unsigned)(WSR_WITHOUT_INCREMENTAL | WSR_WITHOUT_MULTISHOT | WSR_WITHOUT_DEFER_TASKRUN)) != 0)
+        return WSR_ECONFIG;
+    return WSR_OK;
+}
+
+static int open_ring(wsr_engine *engine)
+{
+    struct wsr_ring_config config = {
+        .sq_entries = engine->config.sq_entries,
+        .cq_entries = engine->config.cq_entries,
+        .buffers = engine->config.buffers,
+        .buffer_bytes = engine->config.buffer_bytes,
+        .without = engine->config.ring_without,
+        .allocator = engine->allocator,
+    };
+    struct wsr_ring_report report;
+    int error = wsr_ring_open(&engine->ring, &config, &report);
+    if (error == WSR_ESYS)
+        errno = report.sys_errno;
+    return error;
+}
+
+static int open_parts(wsr_engine *engine)
+{
+    int error = wsr_env_init(&engine->env, &engine->config.limits, engine->config.allocator, engine->config.kernels,
+                             (size_t)engine->config.memory_bytes_max);
+    if (error == WSR_OK)
+        error = wsr_env_crypto(&engine->env, &engine->crypto);
+    if (error == WSR_OK)
+        error = wsr_table_init(engine);
+    if (error == WSR_OK)
+        error = open_ring(engine);
+    if (error < 0)
+        return error;
+    engine->buffers_n = wsr_ring_buffers(engine->ring);
+    engine->held = engine->allocator->alloc(engine->allocator->context, engine->buffers_n * sizeof engine->held[0]);
+    if (engine->held == NULL)
+        return WSR_ENOMEM;
+    memset(engine->held, 0, engine->buffers_n * sizeof engine->held[0]);
+    engine->wake_fd = wsr_sys_eventfd();
+    if (engine->wake_fd < 0) {
+        errno = -engine->wake_fd;
+        return WSR_ESYS;
+    }
+    return WSR_OK;
+}
+
+int wsr_engine_open(wsr_engine **out, const wsr_config *config)
+{
+    wsr_config complete;
+    int error = take_config(&complete, config);
+    if (error == WSR_OK)
+        error = complete_config(&complete);
+    if (error < 0)
+        return error;
+    const wsr_allocator *allocator = complete.allocator != NULL ? complete.allocator : &wsr_allocator_default;
+    wsr_engine *engine = allocator->alloc(allocator->context, sizeof *engine);
+    if (engine == NULL)
+        return WSR_ENOMEM;
+    memset(engine, 0, sizeof *engine);
+    engine->allocator = allocator;
+    engine->config = complete;
+    engine->wake_fd = engine->reserve_fd = -1;
+    engine->timer_at_ns = UINT64_MAX;
+    for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++)
+        engine->listening[i].fd = -1;
+    engine->now_ns = wsr_sys_now_ns();
+    wsr_wheel_init(&engine->wheel, engine->now_ns);
+    error = open_parts(engine);
+    if (error < 0) {
+        int kept = errno;
+        wsr_engine_close(engine);
+        errno = kept;
+        return error;
+    }
+    *out = engine;
+    return WSR_OK;
+}
+
+static void close_connections(wsr_engine *engine)
+{
+    struct wsr_connection *c;
+    for (uint32_t slot = 0; (c = wsr_table_at(engine, slot)) != NULL; slot++) {
+        if (!c->live)
+            continue;
+        if (c->fd >= 0)
+            wsr_sys_close(c->fd);
+        wsr_pool_put_list(&engine->env.pool, c->backlog);
+        wsr_endpoint_fini(&c->ep);
+    }
+}
+
+void wsr_engine_close(wsr_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    const wsr_allocator *allocator = engine->allocator;
+    wsr_ring_close(engine->ring); /* from here on the kernel touches nothing of ours */
+    close_connections(engine);
+    for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++) {
+        struct wsr_listening *listening = &engine->listening[i];
+        if (listening->fd >= 0)
+            wsr_sys_close(listening->fd);
+        if (listening->subprotocols != NULL)
+            allocator->release(allocator->context, listening->subprotocols, strlen(listening->subprotocols) + 1);
+    }
+    if (engine->reserve_fd >= 0)
+        wsr_sys_close(engine->reserve_fd);
+    if (engine->wake_fd >= 0)
+        wsr_sys_close(engine->wake_fd);
+    wsr_table_fini(engine);
+    wsr_env_fini(&engine->env);
+    wsr_keypool_wipe(&engine->env.keys);
+    wsr_crypto_stream_close(engine->crypto);
+    if (engine->held != NULL)
+        allocator->release(allocator->context, engine->held, engine->buffers_n * sizeof engine->held[0]);
+    allocator->release(allocator->context, engine, sizeof *engine);
+}
+
+/* ---- figures ---- */
+
+static uint64_t table_bytes(const wsr_engine *engine)
+{
+    return engine->table.blocks_max * sizeof engine->table.blocks[0] +
+           (uint64_t)engine->table.blocks_n * WSR_TABLE_BLOCK * sizeof(struct wsr_connection);
+}
+
+void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistics, size_t size)
+{
+    wsr_engine_statistics now = engine->stats;
+    const struct wsr_connection *c;
+    for (uint32_t slot = 0; (c = wsr_table_at(engine, slot)) != NULL; slot++) {
+        if (!c->live)
+            continue;
+        now.messages_in += c->ep.messages_in;
+        now.bytes_in += c->ep.bytes_in;
+        now.messages_out += c->ep.out.messages;
+        now.bytes_out += c->ep.out.payload_bytes;
+    }
+    now.messages_undelivered = engine->env.messages_undelivered;
+    now.messages_unconfirmed = engine->env.messages_unconfirmed;
+    now.handshakes_failed = engine->env.handshakes_failed;
+    now.enters = wsr_ring_enters(engine->ring);
+    now.allocations = engine->env.pool.allocations;
+    now.memory_bytes = sizeof *engine + table_bytes(engine) + wsr_ring_memory_bytes(engine->ring) + engine->env.pool.out_bytes +
+                       engine->env.pool.kept_bytes;
+    memset(statistics, 0, size);
+    memcpy(statistics, &now, size < sizeof now ? size : sizeof now);
+}
+
+int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t *max)
+{
+    wsr_config complete;
+    int error = take_config(&complete, config);
+    if (error == WSR_OK)
+        error = complete_config(&complete);
+    if (error < 0)
+        return error;
+    uint64_t buffers = complete.buffers != 0 ? complete.buffers : 16;
+    uint64_t buffer_bytes = complete.buffer_bytes != 0 ? complete.buffer_bytes : 65536;
+    uint64_t blocks = (complete.connections_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
+    const uint64_t sqe_bytes = 64 + 4, cqe_bytes = 16; /* io_uring's own; an SQ entry and its place in the array */
+    *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + buffers * (buffer_bytes + 16 + sizeof(uint32_t)) +
+             complete.sq_entries * sqe_bytes + complete.cq_entries * cqe_bytes;
+    *max = *fixed + blocks * WSR_TABLE_BLOCK * sizeof(struct wsr_connection) + complete.memory_bytes_max;
+    return WSR_OK;
+}

@@ -1,0 +1,217 @@
+/*
+ * loop/poll.c - one poll: send what is due, wait once, turn completions into a batch of events, let time pass.
+ *
+ * The order is the point. Input that had arrived is parsed before any deadline is judged, so a slow application does not
+ * make its peers look dead; what found no room last time comes before what is new.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+
+/* The events of the last poll are over: what they pointed to goes back. */
+static void release_batch(wsr_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->buffers_n; i++) {
+        for (; engine->held[i] > 0; engine->held[i]--)
+            wsr_ring_release(engine->ring, i);
+    }
+    wsr_env_release(&engine->env);
+}
+
+static bool is_full(const wsr_engine *engine, const struct wsr_batch *batch)
+{
+    return batch->n == batch->cap || engine->env.retired_bytes >= engine->config.batch_bytes_max;
+}
+
+static void arm_wake(wsr_engine *engine)
+{
+    if (!engine->wake_armed && wsr_ring_poll(engine->ring, engine->wake_fd, WSR_TAG(WSR_OP_WAKE, 0)) == 0)
+        engine->wake_armed = true;
+}
+
+static void emit_wake(wsr_engine *engine, struct wsr_batch *batch)
+{
+    if (!engine->wake_owed || batch->n == batch->cap)
+        return;
+    engine->wake_owed = false;
+    batch->ev[batch->n++] = (wsr_event){.type = WSR_EVENT_WAKE, .time_ns = batch->now_ns};
+}
+
+static void woken(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion)
+{
+    if ((completion->flags & WSR_COMPLETION_MORE) == 0)
+        engine->wake_armed = false;
+    wsr_sys_eventfd_clear(engine->wake_fd);
+    engine->wake_owed = true;
+    emit_wake(engine, batch);
+}
+
+static void stale(wsr_engine *engine, const struct wsr_completion *completion)
+{
+    engine->stats.stale_completions++;
+    if ((completion->flags & WSR_COMPLETION_BYTES) != 0)
+        wsr_ring_release(engine->ring, completion->buffer);
+}
+
+static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion)
+{
+    unsigned op = WSR_TAG_OP(completion->tag);
+    if (op == WSR_OP_WAKE) {
+        woken(engine, batch, completion);
+        return;
+    }
+    if (op == WSR_OP_TIMER) {
+        engine->timer_at_ns = UINT64_MAX;
+        return;
+    }
+    if (op == WSR_OP_ACCEPT) {
+        engine->accepted(engine, batch, completion);
+        return;
+    }
+    if (completion->tag == WSR_TAG(WSR_OP_CANCEL, 0))
+        return; /* of a listener */
+    struct wsr_connection *c = wsr_table_find(engine, WSR_TAG_ID(completion->tag));
+    if (c == NULL) {
+        stale(engine, completion);
+        return;
+    }
+    switch (op) {
+    case WSR_OP_RECEIVE:
+        wsr_input_completion(engine, batch, c, completion);
+        break;
+    case WSR_OP_SEND:
+        wsr_output_completion(engine, batch, c, completion);
+        break;
+    case WSR_OP_CONNECT:
+        wsr_output_connected(engine, batch, c, completion);
+        break;
+    default: /* WSR_OP_CANCEL */
+        c->cancels--;
+        wsr_conn_retire(engine, c);
+        break;
+    }
+}
+
+/* One round over those that found no room before; each has its share. */
+static void serve_pending(wsr_engine *engine, struct wsr_batch *batch)
+{
+    for (uint32_t n = engine->pending.n; n > 0 && !is_full(engine, batch); n--) {
+        struct wsr_connection *c = engine->pending.head;
+        engine->pending.head = c->pending_next;
+        engine->pending.n--;
+        c->state &= (uint16_t)~(unsigned)WSR_CONN_PENDING;
+        bool done = wsr_input_pending(engine, batch, c);
+        wsr_conn_after(engine, c);
+        if (!done)
+            wsr_conn_pending(engine, c);
+        else
+            wsr_conn_retire(engine, c);
+    }
+}
+
+static void serve_completions(wsr_engine *engine, struct wsr_batch *batch)
+{
+    struct wsr_completion completion;
+    while (!is_full(engine, batch) && wsr_ring_next(engine->ring, &completion))
+        dispatch(engine, batch, &completion);
+}
+
+/* Only what had time to arrive has been judged by now: the completions were drained. */
+static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
+{
+    struct wsr_timer *timer;
+    while (!is_full(engine, batch) && (timer = wsr_wheel_expire(&engine->wheel, batch->now_ns)) != NULL) {
+        if (timer->kind == WSR_TIMER_CONNECTION)
+            wsr_conn_timed(engine, batch, (struct wsr_connection *)(void *)((char *)timer - offsetof(struct wsr_connection, timer)));
+        else
+            engine->timed(engine, batch, timer);
+    }
+}
+
+static void serve(wsr_engine *engine, struct wsr_batch *batch)
+{
+    emit_wake(engine, batch);
+    unsigned before;
+    do { /* a batch with room left is filled by those who wait, if there are any */
+        before = batch->n;
+        serve_pending(engine, batch);
+        serve_completions(engine, batch);
+    } while (engine->pending.n > 0 && !is_full(engine, batch) && batch->n > before);
+    if (!is_full(engine, batch))
+        serve_timers(engine, batch);
+}
+
+/* Nobody calls us back before the next timer unless the ring does: for an engine inside another loop. */
+static void arm_timer(wsr_engine *engine)
+{
+    uint64_t next = wsr_wheel_next_ns(&engine->wheel);
+    if (next < engine->timer_at_ns && wsr_ring_timer(engine->ring, next, WSR_TAG(WSR_OP_TIMER, 0)) == 0)
+        engine->timer_at_ns = next;
+}
+
+static int wait_once(wsr_engine *engine, uint64_t deadline_ns)
+{
+    if (engine->pending.n > 0 || engine->wake_owed)
+        return wsr_ring_submit(engine->ring);
+    uint64_t next = wsr_wheel_next_ns(&engine->wheel);
+    uint64_t until = next < deadline_ns ? next : deadline_ns;
+    if (until == UINT64_MAX)
+        return wsr_ring_wait(engine->ring, -1);
+    if (until <= engine->now_ns)
+        return wsr_ring_submit(engine->ring);
+    uint64_t ns = until - engine->now_ns;
+    return wsr_ring_wait(engine->ring, ns < INT64_MAX ? (int64_t)ns : INT64_MAX);
+}
+
+int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns)
+{
+    if (cap == 0 || cap > INT32_MAX || timeout_ns < -1)
+        return WSR_EINVAL;
+    engine->stats.polls++;
+    release_batch(engine);
+    engine->now_ns = wsr_sys_now_ns();
+    const uint64_t begun_ns = engine->now_ns;
+    const uint64_t deadline_ns = timeout_ns < 0 || (uint64_t)timeout_ns > UINT64_MAX - begun_ns ? UINT64_MAX : begun_ns + (uint64_t)timeout_ns;
+    struct wsr_batch batch = {ev, cap, 0, begun_ns};
+    for (;;) {
+        arm_wake(engine);
+        wsr_input_feed_starved(engine);
+        wsr_output_kick(engine);
+        int error = wait_once(engine, deadline_ns);
+        if (error < 0)
+            return error;
+        engine->now_ns = batch.now_ns = wsr_sys_now_ns();
+        serve(engine, &batch);
+        if (batch.n > 0)
+            return (int)batch.n;
+        if (engine->now_ns >= deadline_ns)
+            break;
+    }
+    if (engine->fd_mode) { /* what this poll itself gave rise to must not wait for somebody to look */
+        arm_timer(engine);
+        wsr_output_kick(engine);
+        int error = wsr_ring_submit(engine->ring);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+int wsr_flush(wsr_engine *engine)
+{
+    wsr_output_kick(engine);
+    return wsr_ring_submit(engine->ring);
+}
+
+int wsr_engine_fd(wsr_engine *engine)
+{
+    engine->fd_mode = true;
+    return wsr_ring_fd(engine->ring);
+}
+
+void wsr_wake(wsr_engine *engine)
+{
+    wsr_sys_eventfd_signal(engine->wake_fd);
+}

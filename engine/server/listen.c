@@ -1,0 +1,210 @@
+/*
+ * server/listen.c - listening sockets: accepted descriptors become connections; when there is no room for one it is shed,
+ * not spun upon (RFC 6455 section 4.2).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "conn/engine.h"
+#include "proto/handshake.h"
+#include "ring/sys.h"
+#include "server/server.h"
+
+#define BACKLOG_DEFAULT 1024
+#define SHED_AT_ONCE 16             /* connections closed for want of descriptors, before accepting pauses ... */
+#define RETRY_NS UINT64_C(50000000) /* ... for this long */
+
+/* The listener's number is its place in the tag where a connection has its slot. */
+static void arm(wsr_engine *engine, unsigned i)
+{
+    struct wsr_listening *listening = &engine->listening[i];
+    if (listening->armed || listening->fd < 0)
+        return;
+    if (wsr_ring_accept(engine->ring, listening->fd, WSR_TAG(WSR_OP_ACCEPT, i)) == 0)
+        listening->armed = true;
+    else
+        wsr_wheel_set(&engine->wheel, &listening->retry, engine->now_ns + RETRY_NS);
+}
+
+static void welcome(wsr_engine *engine, const struct wsr_listening *listening, int fd)
+{
+    wsr_endpoint_config config = {
+        .size = sizeof config,
+        .role = WSR_SERVER,
+        .subprotocols = listening->subprotocols,
+        .manual = listening->manual,
+        .user = listening->user,
+    };
+    int error;
+    struct wsr_connection *c = wsr_conn_open(engine, fd, &config, &error);
+    if (c == NULL) {
+        engine->stats.accepts_shed++;
+        wsr_sys_close(fd);
+        return;
+    }
+    engine->stats.accepted++;
+    wsr_conn_start(engine, c, true); /* a request seldom lies there yet */
+}
+
+/* No descriptor is left: some that wait are closed with the help of the reserve, and the rest wait for a while. */
+static void shed(wsr_engine *engine, struct wsr_listening *listening)
+{
+    for (int i = 0; i < SHED_AT_ONCE && wsr_sys_shed(listening->fd, &engine->reserve_fd) == 0; i++)
+        engine->stats.accepts_shed++;
+    wsr_wheel_set(&engine->wheel, &listening->retry, engine->now_ns + RETRY_NS);
+}
+
+static void accepted(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion)
+{
+    (void)batch;
+    uint64_t i = WSR_TAG_ID(completion->tag);
+    struct wsr_listening *listening = &engine->listening[i];
+    if ((completion->flags & WSR_COMPLETION_MORE) == 0)
+        listening->armed = false;
+    int res = completion->res;
+    if (listening->fd < 0) { /* unlistened meanwhile */
+        if (res >= 0)
+            wsr_sys_close(res);
+        return;
+    }
+    if (res >= 0)
+        welcome(engine, listening, res);
+    else if (res == -EMFILE || res == -ENFILE || res == -ENOBUFS || res == -ENOMEM)
+        shed(engine, listening);
+    if (!wsr_timer_is_set(&listening->retry))
+        arm(engine, (unsigned)i);
+}
+
+static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer)
+{
+    if (timer->kind == WSR_TIMER_DRAIN) {
+        wsr_drain_timed(engine, batch);
+        return;
+    }
+    const struct wsr_listening *listening =
+        (const struct wsr_listening *)(const void *)((const char *)timer - offsetof(struct wsr_listening, retry));
+    arm(engine, (unsigned)(listening - engine->listening));
+}
+
+static int copy_string(const wsr_allocator *allocator, char **to, const char *from)
+{
+    *to = NULL;
+    if (from == NULL)
+        return WSR_OK;
+    size_t n = strlen(from) + 1;
+    *to = allocator->alloc(allocator->context, n);
+    if (*to == NULL)
+        return WSR_ENOMEM;
+    memcpy(*to, from, n);
+    return WSR_OK;
+}
+
+static int open_socket(const wsr_listen_config *config, int *fd, uint16_t *port)
+{
+    union wsr_address address;
+    socklen_t len;
+    if (wsr_sys_address(config->host != NULL ? config->host : "127.0.0.1", config->port, &address, &len) < 0)
+        return WSR_EINVAL;
+    *fd = wsr_sys_listen(&address, len, config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT, config->reuse_port);
+    if (*fd < 0) {
+        errno = -*fd;
+        return WSR_ESYS;
+    }
+    int error = wsr_sys_local_address(*fd, &address);
+    if (error < 0) {
+        wsr_sys_close(*fd);
+        errno = -error;
+        return WSR_ESYS;
+    }
+    *port = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in4.sin_port);
+    return WSR_OK;
+}
+
+int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out)
+{
+    if (config->size != sizeof *config)
+        return WSR_ECONFIG;
+    unsigned i = 0;
+    while (i < WSR_LISTENERS_MAX && (engine->listening[i].fd >= 0 || engine->listening[i].armed))
+        i++;
+    if (i == WSR_LISTENERS_MAX)
+        return WSR_ELIMIT;
+    if (engine->reserve_fd < 0)
+        engine->reserve_fd = wsr_sys_reserve();
+
+    int fd;
+    uint16_t port;
+    int error = open_socket(config, &fd, &port);
+    if (error < 0)
+        return error;
+    struct wsr_listening *listening = &engine->listening[i];
+    char *subprotocols;
+    error = copy_string(engine->allocator, &subprotocols, config->subprotocols);
+    if (error < 0) {
+        wsr_sys_close(fd);
+        return error;
+    }
+    if (listening->subprotocols != NULL) /* of the listener that had this place before */
+        engine->allocator->release(engine->allocator->context, listening->subprotocols, strlen(listening->subprotocols) + 1);
+    *listening = (struct wsr_listening){
+        .fd = fd, .port = port, .manual = config->manual, .subprotocols = subprotocols, .user = config->user,
+        .retry = {.kind = WSR_TIMER_LISTENER}};
+    engine->accepted = accepted;
+    engine->timed = timed;
+    arm(engine, i);
+    *out = i + 1;
+    return WSR_OK;
+}
+
+static struct wsr_listening *find(const wsr_engine *engine, wsr_listener listener)
+{
+    if (listener == 0 || listener > WSR_LISTENERS_MAX || engine->listening[listener - 1].fd < 0)
+        return NULL;
+    return (struct wsr_listening *)(uintptr_t)&engine->listening[listener - 1];
+}
+
+uint16_t wsr_listen_port(const wsr_engine *engine, wsr_listener listener)
+{
+    const struct wsr_listening *listening = find(engine, listener);
+    return listening != NULL ? listening->port : 0;
+}
+
+int wsr_unlisten(wsr_engine *engine, wsr_listener listener)
+{
+    struct wsr_listening *listening = find(engine, listener);
+    if (listening == NULL)
+        return WSR_ESTALE;
+    wsr_wheel_unset(&engine->wheel, &listening->retry);
+    uint64_t tag = WSR_TAG(WSR_OP_ACCEPT, listener - 1);
+    if (listening->armed && wsr_ring_cancel(engine->ring, tag, WSR_TAG(WSR_OP_CANCEL, 0)) < 0)
+        return WSR_ESYS;
+    wsr_sys_close(listening->fd); /* the armed accept holds the socket until the cancel is through */
+    listening->fd = -1;
+    return WSR_OK;
+}
+
+int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const char *headers)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_accept(&c->ep, wsr_sys_now_ns(), subprotocol, headers);
+    if (error == WSR_OK) {
+        wsr_conn_pending(engine, c); /* OPEN, and what came behind the request */
+        wsr_conn_after(engine, c);
+    }
+    return error;
+}
+
+int wsr_refuse(wsr_engine *engine, wsr_conn conn, unsigned status, const char *headers, wsr_slice body)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_refuse(&c->ep, wsr_sys_now_ns(), status, headers, body);
+    if (error == WSR_OK) {
+        wsr_conn_pending(engine, c);
+        wsr_conn_after(engine, c);
+    }
+    return error;
+}
