@@ -5,7 +5,7 @@
 #   tools/*.c                    the command, wsring            tools/examples/X.c   a program each
 #   tests/test_X.c               a cmocka program each          tests/test_X.sh      a script each, given the build folder
 #   tests/sim_X.c                a cmocka program on the fake kernel of tests/sim/*.c instead of liburing and ring/sys.c
-#   tests/lib/*.c                helpers linked into every test bench/bench_X.c, bench/X.c   micro benches, programs
+#   tests/lib/*.c                helpers, linked where used     bench/bench_X.c, bench/X.c   micro benches, programs
 # Nothing here runs the compiler while make reads this file: `make demo` and `make test` may have to install it first.
 
 MODE ?= release
@@ -108,6 +108,7 @@ OBJ_ALL := $(call objects,$(SRC_LIB) $(SRC_TOOLS) $(SRC_EXAMPLES) $(SRC_TESTLIB)
 LIB_A := $(B)/libwsring.a
 LIB_SO := $(B)/libwsring.so
 LIB_TOOLS := $(B)/obj/tools.a
+LIB_TESTS := $(B)/obj/tests.a
 CLI := $(if $(wildcard tools/wsring.c),$(B)/wsring)
 EXAMPLES := $(call programs,tools/examples,examples,$(SRC_EXAMPLES))
 TESTS := $(call programs,tests,tests,$(SRC_TESTS))
@@ -203,10 +204,16 @@ $(B)/wsring.pc: tools/wsring.pc.in include/wsring/types.h FORCE | $(B)/
 
 comma := ,
 
+# Archives, so that a program takes only the modules it uses.
 $(LIB_TOOLS): $(OBJ_TOOLMODULES) $(B)/.sources
 	@mkdir -p $(@D)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $(OBJ_TOOLMODULES)
+
+$(LIB_TESTS): $(OBJ_TESTLIB) $(B)/.sources
+	@mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(OBJ_TESTLIB)
 
 # --- Programs ----------------------------------------------------------------------------------------------------------
 
@@ -221,17 +228,17 @@ $(EXAMPLES): $(B)/examples/%: $(B)/obj/tools/examples/%.o $(LIB_A) $(B)/.flags-l
 	$(call say,LD,$@)
 	$(call ld_c,$< $(LIB_A) $(LIBS))
 
-$(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(LIB_TOOLS) $(LIB_A) $(B)/.flags-ld
+$(TESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(LIB_TESTS) $(LIB_TOOLS) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(call ld_c,$< $(OBJ_TESTLIB) $(LIB_TOOLS) $(LIB_A) -lcmocka $(LIBS))
+	$(call ld_c,$< $(LIB_TESTS) $(LIB_TOOLS) $(LIB_A) -lcmocka $(LIBS))
 
 # The fake kernel stands where liburing and the system calls stood; the ring code above it is the one that ships.
 LIBS_SIM := $(filter-out -luring,$(LIBS))
-$(SIMTESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(OBJ_TESTLIB) $(LIB_TOOLS) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
+$(SIMTESTS): $(B)/tests/%: $(B)/obj/tests/%.o $(LIB_TESTS) $(LIB_TOOLS) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(call ld_c,$< $(OBJ_TESTLIB) $(LIB_TOOLS) $(OBJ_SIM) -lcmocka $(LIBS_SIM))
+	$(call ld_c,$< $(LIB_TESTS) $(LIB_TOOLS) $(OBJ_SIM) -lcmocka $(LIBS_SIM))
 
 $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call say,LD,$@)
