@@ -102,7 +102,7 @@ const wsr_close_info wsr_close_rows[WSR_CLOSE_ROWS] = {
         1005, 1005, "No Status Received",
         "The peer closed in order, but its Close frame carried no code. 1005 is never on the wire: it is how an end tells its own "
         "application that there was none.",
-        "close() without arguments in a browser, and in many libraries. Both ends then see 1005.",
+        "A call of close() without arguments, in a browser and in many libraries. Both ends then see 1005.",
         "Nothing needs fixing. Pass a code, close(1000), if the other end should know why. Do not try to send 1005: libraries refuse it.",
         RFC " and section 7.1.5",
         "No, as 1000. Profile \"persistent\" treats it as 1001 when the peer began.",
