@@ -11,6 +11,9 @@
 
 /* Fastest first. */
 static const struct wsr_kernels *const tables[] = {
+#if defined(__x86_64__)
+    &wsr_kernels_avx512,
+#endif
     &wsr_kernels_scalar,
 };
 

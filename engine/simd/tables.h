@@ -7,5 +7,8 @@
 #include "simd/simd.h"
 
 extern const struct wsr_kernels wsr_kernels_scalar;
+#if defined(__x86_64__)
+extern const struct wsr_kernels wsr_kernels_avx512;
+#endif
 
 #endif
