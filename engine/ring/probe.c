@@ -7,10 +7,12 @@
 
 #include <errno.h>
 
-#include "ring/arena.h"
 #include "ring/sys.h"
 
-/* Refused without any of these (6.0 and later have them all; 6.1, the floor, adds DEFER_TASKRUN). */
+/*
+ * Refused without any of these. SINGLE_ISSUER came together with multishot receives (6.0), buffer rings and multishot
+ * accept before it, so a kernel that takes it has them all; 6.1, the floor, adds DEFER_TASKRUN.
+ */
 #define FLAGS_NEEDED (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
 #define FEATURES_NEEDED (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
 
@@ -21,10 +23,21 @@ static int try_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entrie
     params.flags = FLAGS_NEEDED | flags;
     params.cq_entries = cq_entries;
     int error = io_uring_queue_init_params(sq_entries, io, &params);
-    if (error == 0 && (params.features & FEATURES_NEEDED) != FEATURES_NEEDED) {
-        io_uring_queue_exit(io);
-        return -EINVAL;
+    if (error != 0)
+        return error;
+    if ((params.features & FEATURES_NEEDED) != FEATURES_NEEDED) {
+        error = -EINVAL;
+    } else {
+        /*
+         * A filter may let a ring be made and not entered. Entering one that is still disabled is refused by the kernel
+         * itself (EBADFD), without a trace. Trying out more would need a second ring to throw away, and closing a ring
+         * interrupts the thread's next blocking system call (EINTR), which is no way to treat a host's own loop.
+         */
+        int entered = io_uring_enter((unsigned)io->ring_fd, 0, 0, 0, NULL);
+        error = entered == -EBADFD || entered >= 0 ? 0 : entered;
     }
+    if (error != 0)
+        io_uring_queue_exit(io);
     return error;
 }
 
@@ -45,46 +58,6 @@ int wsr_probe_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries
         if (error != -EINVAL)
             return error;
     }
-    return error;
-}
-
-/* A kernel that does not know a flag says EINVAL before it looks at the descriptor; one that does finds that -1 is none. */
-static void prepare_trials(struct io_uring *io)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(io);
-    io_uring_prep_recv_multishot(sqe, -1, NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = WSR_ARENA_GROUP;
-    sqe->user_data = 0;
-    sqe = io_uring_get_sqe(io);
-    io_uring_prep_multishot_accept(sqe, -1, NULL, NULL, 0);
-    sqe->user_data = 1;
-}
-
-int wsr_probe_features(struct wsr_probe *out)
-{
-    memset(out, 0, sizeof *out);
-    struct io_uring io;
-    bool defer;
-    int error = wsr_probe_open(&io, 4, 8, 0, &defer);
-    if (error == 0)
-        error = wsr_uring_enable(&io);
-    else
-        return error;
-    if (error == 0) {
-        out->ring_fd_registered = io_uring_register_ring_fd(&io) == 1;
-        prepare_trials(&io);
-        struct io_uring_cqe *cqe = NULL;
-        struct __kernel_timespec limit = {.tv_sec = 1, .tv_nsec = 0};
-        int n = io_uring_submit_and_wait_timeout(&io, &cqe, 2, &limit, NULL);
-        if (n < 0 && n != -EINTR)
-            error = n;
-        unsigned head, known = 0;
-        io_uring_for_each_cqe(&io, head, cqe)
-            known += cqe->res == -EBADF;
-        out->multishot = known == 2;
-    }
-    io_uring_queue_exit(&io);
     return error;
 }
 

@@ -8,20 +8,11 @@
 
 struct io_uring;
 
-/* What a small ring of the same kind could do, thrown away afterwards. */
-struct wsr_probe {
-    bool multishot;
-    bool ring_fd_registered;
-};
-
 /*
  * Opens io, disabled (its owner enables it), with the best set of flags that is accepted. without: WSR_RING_WITHOUT_*.
  * *defer: whether DEFER_TASKRUN is among them. 0, or -errno for wsr_probe_refusal.
  */
 int wsr_probe_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned without, bool *defer);
-
-/* Tries what set-up alone does not tell. 0, or -errno for wsr_probe_refusal. */
-int wsr_probe_features(struct wsr_probe *out);
 
 /* Which WSR_E* it was that a -errno of set-up or registration means on this host. */
 int wsr_probe_refusal(int error);

@@ -33,11 +33,11 @@ enum {
     WSR_RING_WITHOUT_DEFER = 4        /* no DEFER_TASKRUN */
 };
 
-/* What the set-up found, for a report to a person. All strings static. */
+/* What the set-up found, for a report to a person. */
 struct wsr_ring_report {
     int error;           /* the wsr_error returned */
     int sys_errno;
-    bool incremental, multishot, defer_taskrun, ring_fd_registered;
+    bool incremental, multishot, defer_taskrun;
 };
 
 enum {
@@ -81,8 +81,9 @@ WSR_MUST_USE int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, c
 WSR_MUST_USE int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag);   /* stays armed: readable */
 WSR_MUST_USE int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag); /* CLOCK_MONOTONIC; completes with res -ETIME */
 /*
- * Cancels every operation queued with tag `target`; itself completes with `tag`, res 0 or more if something was found,
- * before or after the last completions of those. Bytes already received still come, with or before the last one.
+ * Cancels every operation queued with tag `target`; itself completes with `tag`, before or after the last completions of
+ * those; res is how many it found (0: they had all ended already). Bytes already received still come, with or before the
+ * last completion, and stay in the socket otherwise. A send that is cut short says how much went out, if anything did.
  */
 WSR_MUST_USE int wsr_ring_cancel(struct wsr_ring *ring, uint64_t target, uint64_t tag);
 
@@ -102,8 +103,16 @@ void wsr_ring_release(struct wsr_ring *ring, uint32_t buffer);
 /* Arena buffers that are with the kernel, or partly filled by it: 0 means that receives end with -ENOBUFS until something is released. */
 unsigned wsr_ring_buffers_free(const struct wsr_ring *ring);
 
-/* The descriptor to poll for readability when the ring lives inside another loop. */
-int wsr_ring_fd(const struct wsr_ring *ring);
+/* How many buffers the arena has: buffer numbers are below it. */
+unsigned wsr_ring_buffers(const struct wsr_ring *ring);
+
+/*
+ * The descriptor to poll for readability when the ring lives inside another loop: an eventfd, made at the first call
+ * (-errno if it cannot be). It becomes readable when the kernel has something new since the last submit or wait, and
+ * those clear it. Completions left untaken do not keep it readable; whoever leaves some may signal it himself
+ * (wsr_sys_eventfd_signal). From the first call on a submit or wait costs one system call more.
+ */
+int wsr_ring_fd(struct wsr_ring *ring);
 
 /* Bytes mapped and allocated by the ring. */
 size_t wsr_ring_memory_bytes(const struct wsr_ring *ring);

@@ -42,6 +42,7 @@ struct wsr_ring {
     union scratch *scratch;     /* one for each SQ entry */
     uint64_t accept_tags[ACCEPTS_KEPT];
     unsigned accepts; /* ever remembered; the last ACCEPTS_KEPT are there */
+    int event_fd;     /* for a foreign loop; -1 until asked for */
     uint64_t enters;
     const wsr_allocator *allocator;
 };
@@ -79,10 +80,6 @@ static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *confi
 
 static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *config, struct wsr_ring_report *report, int *sys_error)
 {
-    struct wsr_probe probe;
-    *sys_error = wsr_probe_features(&probe);
-    if (*sys_error != 0)
-        return wsr_probe_refusal(*sys_error);
     unsigned sq_entries = config->sq_entries != 0 ? config->sq_entries : 256;
     unsigned cq_entries = config->cq_entries != 0 ? config->cq_entries : 4096;
     if (cq_entries < sq_entries) /* the kernel's rule */
@@ -101,11 +98,10 @@ static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *confi
         wsr_arena_close(&ring->arena, true);
         return error;
     }
-    ring->multishot = probe.multishot && (config->without & WSR_RING_WITHOUT_MULTISHOT) == 0;
+    ring->multishot = (config->without & WSR_RING_WITHOUT_MULTISHOT) == 0;
     ring->cq_head = *ring->io.cq.khead;
     report->incremental = ring->arena.incremental;
     report->multishot = ring->multishot;
-    report->ring_fd_registered = probe.ring_fd_registered;
     return 0;
 }
 
@@ -130,6 +126,7 @@ int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, s
     } else {
         memset(ring, 0, sizeof *ring);
         ring->allocator = allocator;
+        ring->event_fd = -1;
         wsr_oneshot_init(&ring->oneshot, allocator);
         report->error = open_parts(ring, config, report, &sys_error);
         report->sys_errno = -sys_error;
@@ -172,18 +169,36 @@ static int publish(struct wsr_ring *ring)
     return 0;
 }
 
-/* What an enter returned. Passing failures leave the entries queued and the completions where they are: the next enter goes on. */
-static int entered(int n)
+/* Is there finished work that only an enter brings in? */
+static bool work_waits(const struct wsr_ring *ring)
 {
+    return (IO_URING_READ_ONCE(*ring->io.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/* Submits and lets finished work complete; waits for one completion if wait_ns is not 0 (-1: for ever). */
+static int enter(struct wsr_ring *ring, int64_t wait_ns)
+{
+    bool foreign_loop = ring->event_fd >= 0;
+    if (foreign_loop) /* what completes inside this call is no news to the other loop */
+        (void)io_uring_cq_eventfd_toggle(&ring->io, false);
+    ring->enters++;
+    int n;
+    if (wait_ns == 0) {
+        n = io_uring_submit_and_get_events(&ring->io);
+    } else {
+        struct io_uring_cqe *unused;
+        struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+        n = io_uring_submit_and_wait_timeout(&ring->io, &unused, 1, wait_ns < 0 ? NULL : &limit, NULL);
+    }
+    if (foreign_loop) {
+        (void)io_uring_cq_eventfd_toggle(&ring->io, true);
+        if (work_waits(ring)) /* came while the eventfd was off */
+            wsr_sys_eventfd_signal(ring->event_fd);
+    }
+    /* After a passing failure the entries are still queued and the completions still there: the next enter goes on. */
     if (n >= 0 || n == -ETIME || n == -EINTR || n == -EBUSY || n == -EAGAIN)
         return 0;
     return failed(n);
-}
-
-static int enter(struct wsr_ring *ring)
-{
-    ring->enters++;
-    return entered(io_uring_submit_and_get_events(&ring->io));
 }
 
 /* A free SQ entry; a full queue is submitted first. NULL, with errno, if the kernel takes none. */
@@ -192,7 +207,7 @@ static struct io_uring_sqe *free_entry(struct wsr_ring *ring)
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->io);
     if (sqe != NULL)
         return sqe;
-    if (publish(ring) != 0 || enter(ring) != 0)
+    if (publish(ring) != 0 || enter(ring, 0) != 0)
         return NULL;
     sqe = io_uring_get_sqe(&ring->io);
     if (sqe == NULL)
@@ -263,18 +278,17 @@ static int settle(struct wsr_ring *ring)
     int error = publish(ring);
     if (error == 0 && !ring->multishot)
         error = rearm(ring);
+    if (ring->event_fd >= 0)
+        wsr_sys_eventfd_clear(ring->event_fd);
     return error;
 }
 
 int wsr_ring_submit(struct wsr_ring *ring)
 {
     int error = settle(ring);
-    if (error != 0)
+    if (error != 0 || (io_uring_sq_ready(&ring->io) == 0 && !work_waits(ring)))
         return error;
-    unsigned flags = IO_URING_READ_ONCE(*ring->io.sq.kflags);
-    if (io_uring_sq_ready(&ring->io) == 0 && (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
-        return 0;
-    return enter(ring);
+    return enter(ring, 0);
 }
 
 int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
@@ -282,12 +296,7 @@ int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
     if (timeout_ns == 0 || !taken_all(ring))
         return wsr_ring_submit(ring);
     int error = settle(ring);
-    if (error != 0)
-        return error;
-    struct io_uring_cqe *unused;
-    struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    ring->enters++;
-    return entered(io_uring_submit_and_wait_timeout(&ring->io, &unused, 1, timeout_ns < 0 ? NULL : &limit, NULL));
+    return error != 0 ? error : enter(ring, timeout_ns);
 }
 
 /* ---- operations ---- */
@@ -489,9 +498,30 @@ unsigned wsr_ring_buffers_free(const struct wsr_ring *ring)
     return ring->arena.free;
 }
 
-int wsr_ring_fd(const struct wsr_ring *ring)
+unsigned wsr_ring_buffers(const struct wsr_ring *ring)
 {
-    return ring->io.ring_fd;
+    return ring->arena.n;
+}
+
+/*
+ * Not io_uring's own descriptor: an epoll that watches it is not woken by work that waits for DEFER_TASKRUN's enter
+ * (seen on 6.18; poll(2) sees it, having looked). A registered eventfd is signalled for that too.
+ */
+int wsr_ring_fd(struct wsr_ring *ring)
+{
+    if (ring->event_fd >= 0)
+        return ring->event_fd;
+    int fd = wsr_sys_eventfd();
+    if (fd < 0)
+        return fd;
+    int error = io_uring_register_eventfd(&ring->io, fd);
+    if (error != 0) {
+        wsr_sys_close(fd);
+        return error;
+    }
+    wsr_sys_eventfd_signal(fd); /* what came before cannot have signalled it */
+    ring->event_fd = fd;
+    return fd;
 }
 
 uint64_t wsr_ring_enters(const struct wsr_ring *ring)
@@ -564,6 +594,8 @@ void wsr_ring_close(struct wsr_ring *ring)
     size_t scratch_bytes = ring->io.sq.ring_entries * sizeof *scratch;
     const wsr_allocator *allocator = ring->allocator;
     io_uring_queue_exit(&ring->io);
+    if (ring->event_fd >= 0)
+        wsr_sys_close(ring->event_fd);
     wsr_arena_close(&ring->arena, quiet);
     wsr_oneshot_free(&ring->oneshot);
     allocator->release(allocator->context, scratch, scratch_bytes);

@@ -1,0 +1,876 @@
+/*
+ * tests/lib/ring_scripts.c - see ring_scripts.h.
+ */
+#include "ring_scripts.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ring/sys.h"
+
+#define SECOND 1000000000
+#define MILLISECOND 1000000
+
+/* Tags: what, and of whom. */
+enum { ACCEPT = 1, CONNECT, RECEIVE, SEND, TIMER, POLL, CANCEL };
+#define TAG(kind, index) ((uint64_t)(kind) << 56 | (uint64_t)(index))
+#define TAG_KIND(tag) ((unsigned)((tag) >> 56))
+#define TAG_INDEX(tag) ((unsigned)(tag))
+
+static uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* splitmix64 */
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static size_t random_up_to(uint64_t *state, size_t max)
+{
+    return (size_t)(random_next(state) % (max + 1));
+}
+
+/* The byte at `offset` of stream `id`: every test can say where a byte belongs. */
+static uint8_t pattern(uint32_t id, size_t offset)
+{
+    uint64_t word = ((uint64_t)offset >> 3) + ((uint64_t)id << 40);
+    word = (word ^ word >> 29) * 0xbf58476d1ce4e5b9u;
+    return (uint8_t)((word ^ word >> 32) >> (offset & 7u) * 8u);
+}
+
+static void pattern_fill(uint8_t *to, uint32_t id, size_t offset, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        to[i] = pattern(id, offset + i);
+}
+
+static void pattern_check(const uint8_t *from, uint32_t id, size_t offset, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (from[i] != pattern(id, offset + i))
+            fail_msg("stream %u: wrong byte at %zu", id, offset + i);
+}
+
+/* ---- a ring, a listener, and connections through both ---- */
+
+struct stage {
+    struct wsr_ring *ring;
+    int listener;
+    union wsr_address address;
+    socklen_t address_len;
+    uint64_t random;
+};
+
+static void stage_open(struct stage *stage, const struct wsr_ring_config *config, uint64_t seed)
+{
+    memset(stage, 0, sizeof *stage);
+    stage->random = seed;
+    assert_int_equal(wsr_ring_open(&stage->ring, config, NULL), 0);
+    assert_int_equal(wsr_sys_address("127.0.0.1", 0, &stage->address, &stage->address_len), 0);
+    stage->listener = wsr_sys_listen(&stage->address, stage->address_len, 128, false);
+    assert_true(stage->listener >= 0);
+    assert_int_equal(wsr_sys_local_address(stage->listener, &stage->address), 0);
+}
+
+static void stage_close(struct stage *stage)
+{
+    wsr_ring_close(stage->ring);
+    wsr_sys_close(stage->listener);
+}
+
+/* The next completion; fails the test if none comes for ten seconds. */
+static struct wsr_completion take(struct stage *stage)
+{
+    struct wsr_completion completion;
+    uint64_t deadline = wsr_sys_now_ns() + 10u * SECOND;
+    while (!wsr_ring_next(stage->ring, &completion)) {
+        if (wsr_sys_now_ns() >= deadline)
+            fail_msg("no completion for ten seconds");
+        assert_int_equal(wsr_ring_wait(stage->ring, SECOND), 0);
+    }
+    return completion;
+}
+
+/* Nothing completes for a moment. */
+static void take_nothing(struct stage *stage)
+{
+    struct wsr_completion completion;
+    uint64_t deadline = wsr_sys_now_ns() + 20u * MILLISECOND;
+    while (wsr_sys_now_ns() < deadline) {
+        assert_int_equal(wsr_ring_wait(stage->ring, 5 * MILLISECOND), 0);
+        if (wsr_ring_next(stage->ring, &completion))
+            fail_msg("unexpected completion: tag %llx res %d", (unsigned long long)completion.tag, completion.res);
+    }
+}
+
+static int connect_to(struct stage *stage, uint64_t tag)
+{
+    int fd = wsr_sys_socket(stage->address.any.sa_family);
+    assert_true(fd >= 0);
+    assert_int_equal(wsr_ring_connect(stage->ring, fd, tag, &stage->address.any, stage->address_len), 0);
+    return fd;
+}
+
+/* Takes one accepted descriptor and one connected one. The accept is armed again if the kernel has ended it. */
+static void take_pair(struct stage *stage, int *server)
+{
+    bool connected = false;
+    *server = -1;
+    while (!connected || *server < 0) {
+        struct wsr_completion c = take(stage);
+        assert_true(c.res >= 0);
+        if (TAG_KIND(c.tag) == CONNECT) {
+            connected = true;
+            continue;
+        }
+        assert_int_equal(TAG_KIND(c.tag), ACCEPT);
+        *server = c.res;
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
+    }
+}
+
+static void make_pair(struct stage *stage, int *client, int *server)
+{
+    *client = connect_to(stage, TAG(CONNECT, 0));
+    take_pair(stage, server);
+}
+
+/* One pair, the listener no longer armed. */
+static void make_only_pair(struct stage *stage, int *client, int *server)
+{
+    assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
+    make_pair(stage, client, server);
+    assert_int_equal(wsr_ring_cancel(stage->ring, TAG(ACCEPT, 0), TAG(CANCEL, 0)), 0);
+    bool cancelled = false, ended = false;
+    while (!cancelled || !ended) {
+        struct wsr_completion c = take(stage);
+        cancelled = cancelled || TAG_KIND(c.tag) == CANCEL;
+        if (TAG_KIND(c.tag) != ACCEPT)
+            continue;
+        assert_int_equal(c.res, -ECANCELED);
+        ended = (c.flags & WSR_COMPLETION_MORE) == 0;
+    }
+}
+
+/* ---- streams: any number of flows, checked byte for byte ---- */
+
+#define FLOWS_MAX 64u
+#define HELD_MAX 64u
+
+struct flow {
+    int out, in;
+    size_t sent, got; /* bytes confirmed, bytes received */
+    size_t flying;
+    uint8_t *payload; /* what flies */
+    bool ended;       /* EOF seen */
+};
+
+struct held {
+    uint32_t buffer, flow;
+    uint8_t *ptr;
+    size_t len, offset;
+};
+
+struct transfer {
+    struct stage *stage;
+    struct flow flows[FLOWS_MAX];
+    unsigned n;
+    size_t flow_bytes, send_bytes_max;
+    unsigned slices_max;
+    struct held held[HELD_MAX];
+    unsigned held_n, held_max;
+    unsigned starved;       /* receives that ended with ENOBUFS */
+    unsigned rearmed;       /* receives that ended with bytes */
+    unsigned ended;
+};
+
+static void transfer_send(struct transfer *t, unsigned index)
+{
+    struct flow *flow = &t->flows[index];
+    if (flow->sent == t->flow_bytes) {
+        assert_int_equal(wsr_sys_shutdown_write(flow->out), 0);
+        return;
+    }
+    size_t left = t->flow_bytes - flow->sent;
+    size_t max = left < t->send_bytes_max ? left : t->send_bytes_max;
+    flow->flying = 1 + random_up_to(&t->stage->random, max - 1);
+    pattern_fill(flow->payload, index, flow->sent, flow->flying);
+
+    wsr_slice slices[WSR_RING_SLICES_MAX];
+    unsigned n = 1 + (unsigned)random_up_to(&t->stage->random, t->slices_max - 1);
+    size_t at = 0;
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = i + 1 == n ? flow->flying - at : random_up_to(&t->stage->random, (flow->flying - at) / 2);
+        slices[i].ptr = flow->payload + at;
+        slices[i].len = len;
+        at += len;
+    }
+    assert_int_equal(wsr_ring_send(t->stage->ring, flow->out, TAG(SEND, index), slices, n), 0);
+}
+
+static void transfer_release(struct transfer *t)
+{
+    unsigned at = (unsigned)random_up_to(&t->stage->random, t->held_n - 1);
+    struct held held = t->held[at];
+    t->held[at] = t->held[--t->held_n];
+    pattern_check(held.ptr, held.flow, held.offset, held.len); /* nobody has written there meanwhile */
+    memset(held.ptr, 0xee, held.len);                          /* and it is ours to write */
+    wsr_ring_release(t->stage->ring, held.buffer);
+}
+
+static void transfer_received(struct transfer *t, const struct wsr_completion *c)
+{
+    unsigned index = TAG_INDEX(c->tag);
+    struct flow *flow = &t->flows[index];
+    if ((c->flags & WSR_COMPLETION_BYTES) != 0) {
+        assert_true(c->res > 0);
+        pattern_check(c->ptr, index, flow->got, (size_t)c->res);
+        struct held held = {c->buffer, index, c->ptr, (size_t)c->res, flow->got};
+        if (random_up_to(&t->stage->random, 3) == 0 && t->held_n < HELD_MAX) {
+            wsr_ring_hold(t->stage->ring, c->buffer); /* a second hold on the same bytes, given back before the first */
+            wsr_ring_release(t->stage->ring, c->buffer);
+        }
+        t->held[t->held_n++] = held;
+        flow->got += (size_t)c->res;
+    }
+    while (t->held_n > t->held_max)
+        transfer_release(t);
+    if ((c->flags & WSR_COMPLETION_MORE) != 0)
+        return;
+    if (c->res == 0) {
+        assert_int_equal(flow->got, t->flow_bytes);
+        flow->ended = true;
+        t->ended++;
+        return;
+    }
+    if (c->res < 0) {
+        assert_int_equal(c->res, -ENOBUFS);
+        t->starved++;
+        while (t->held_n > 0)
+            transfer_release(t);
+        assert_true(wsr_ring_buffers_free(t->stage->ring) > 0);
+    } else {
+        t->rearmed++;
+    }
+    assert_int_equal(wsr_ring_receive(t->stage->ring, flow->in, TAG(RECEIVE, index), c->res < 0), 0);
+}
+
+static void transfer_sent(struct transfer *t, const struct wsr_completion *c)
+{
+    struct flow *flow = &t->flows[TAG_INDEX(c->tag)];
+    assert_true(c->res > 0 && (size_t)c->res <= flow->flying);
+    assert_int_equal(c->flags, 0);
+    flow->sent += (size_t)c->res; /* after a short one the rest is made anew, from where it stopped */
+    transfer_send(t, TAG_INDEX(c->tag));
+}
+
+static void transfer_run(struct transfer *t, struct stage *stage)
+{
+    t->stage = stage;
+    assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
+    for (unsigned i = 0; i < t->n; i++) {
+        make_pair(stage, &t->flows[i].out, &t->flows[i].in);
+        t->flows[i].payload = malloc(t->send_bytes_max);
+        assert_non_null(t->flows[i].payload);
+    }
+    for (unsigned i = 0; i < t->n; i++) {
+        assert_int_equal(wsr_ring_receive(stage->ring, t->flows[i].in, TAG(RECEIVE, i), random_up_to(&stage->random, 1) == 1), 0);
+        transfer_send(t, i);
+    }
+    while (t->ended < t->n) {
+        struct wsr_completion c = take(stage);
+        if (TAG_KIND(c.tag) == RECEIVE)
+            transfer_received(t, &c);
+        else if (TAG_KIND(c.tag) == SEND)
+            transfer_sent(t, &c);
+        else
+            fail_msg("unexpected tag %llx", (unsigned long long)c.tag);
+    }
+    while (t->held_n > 0)
+        transfer_release(t);
+    for (unsigned i = 0; i < t->n; i++) {
+        assert_int_equal(t->flows[i].sent, t->flow_bytes);
+        wsr_sys_close(t->flows[i].out);
+        wsr_sys_close(t->flows[i].in);
+        free(t->flows[i].payload);
+    }
+}
+
+static void run_transfer(const struct wsr_ring_config *config, uint64_t seed, struct transfer *t)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    unsigned buffers = wsr_ring_buffers_free(stage.ring);
+    transfer_run(t, &stage);
+    assert_int_equal(wsr_ring_buffers_free(stage.ring), buffers); /* out = in */
+    stage_close(&stage);
+}
+
+static void script_one_stream(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct transfer t = {.n = 1, .flow_bytes = 3000, .send_bytes_max = 100, .slices_max = 1};
+    run_transfer(config, seed, &t);
+}
+
+static void script_many_slices(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct transfer t = {.n = 3, .flow_bytes = 300000, .send_bytes_max = 60000, .slices_max = WSR_RING_SLICES_MAX};
+    run_transfer(config, seed, &t);
+}
+
+/* More completions than the CQ has room for, at once: each receive may be ended by it, none may be lost. */
+static void script_short_cq(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.sq_entries = 4;
+    small.cq_entries = 4;
+    struct transfer t = {.n = 40, .flow_bytes = 4000, .send_bytes_max = 600, .slices_max = 2};
+    run_transfer(&small, seed, &t);
+}
+
+/* Far more bytes than the arena holds, with buffers held back: receives starve and recover. */
+static void script_starved(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 2;
+    small.buffer_bytes = 1024;
+    struct transfer t = {.n = 4, .flow_bytes = 40000, .send_bytes_max = 5000, .slices_max = 3, .held_max = 20};
+    run_transfer(&small, seed, &t);
+    assert_true(t.starved > 0);
+}
+
+static void script_holds(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 16;
+    small.buffer_bytes = 4096;
+    struct transfer t = {.n = 5, .flow_bytes = 200000, .send_bytes_max = 9000, .slices_max = 4, .held_max = 10};
+    run_transfer(&small, seed, &t);
+}
+
+/* ---- one thing each ---- */
+
+/* Starved for certain: nothing is given back until the ring says so; then the bytes that waited come. */
+static void script_enobufs(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 2;
+    small.buffer_bytes = 512;
+    struct stage stage;
+    stage_open(&stage, &small, seed);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+    uint8_t bytes[4000];
+    pattern_fill(bytes, 7, 0, sizeof bytes);
+    wsr_slice slice = {bytes, sizeof bytes};
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &slice, 1), 0);
+
+    size_t got = 0, sent = 0;
+    unsigned starved = 0;
+    struct wsr_completion kept[8];
+    unsigned kept_n = 0;
+    while (got < sizeof bytes || sent < sizeof bytes) {
+        struct wsr_completion c = take(&stage);
+        if (TAG_KIND(c.tag) == SEND) {
+            assert_true(c.res > 0);
+            sent += (size_t)c.res;
+            slice.ptr = bytes + sent;
+            slice.len = sizeof bytes - sent;
+            if (sent < sizeof bytes)
+                assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &slice, 1), 0);
+            continue;
+        }
+        if (c.res > 0) {
+            pattern_check(c.ptr, 7, got, (size_t)c.res);
+            got += (size_t)c.res;
+            if (kept_n < sizeof kept / sizeof kept[0])
+                kept[kept_n++] = c;
+            else
+                wsr_ring_release(stage.ring, c.buffer);
+        } else {
+            assert_int_equal(c.res, -ENOBUFS);
+            assert_int_equal(c.flags, 0);
+            starved++;
+            for (unsigned i = 0; i < kept_n; i++)
+                wsr_ring_release(stage.ring, kept[i].buffer);
+            kept_n = 0;
+            assert_true(wsr_ring_buffers_free(stage.ring) > 0);
+        }
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), c.res < 0), 0);
+    }
+    assert_true(starved > 0);
+    for (unsigned i = 0; i < kept_n; i++)
+        wsr_ring_release(stage.ring, kept[i].buffer);
+    assert_int_equal(wsr_ring_buffers_free(stage.ring), 2);
+    wsr_ring_close(stage.ring); /* the receive is still armed */
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    wsr_sys_close(stage.listener);
+}
+
+/* Cancels `target` and takes both its last completion and the cancel's, in either order. Returns the target's res. */
+static int32_t cancel_and_take(struct stage *stage, uint64_t target)
+{
+    assert_int_equal(wsr_ring_cancel(stage->ring, target, TAG(CANCEL, 9)), 0);
+    bool cancelled = false, ended = false;
+    int32_t res = 0;
+    while (!cancelled || !ended) {
+        struct wsr_completion c = take(stage);
+        if (c.tag == target) {
+            res = c.res;
+            assert_false(ended);
+            ended = (c.flags & WSR_COMPLETION_MORE) == 0;
+            if ((c.flags & WSR_COMPLETION_BYTES) != 0)
+                wsr_ring_release(stage->ring, c.buffer);
+        } else {
+            assert_int_equal(c.tag, TAG(CANCEL, 9));
+            cancelled = true;
+            assert_true(c.res >= 0);
+        }
+    }
+    return res;
+}
+
+static void script_cancel(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+    take_nothing(&stage);
+    assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 0)), -ECANCELED);
+
+    /* In the same batch as the operation itself. */
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 1), true), 0);
+    assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 1)), -ECANCELED);
+
+    uint64_t far = wsr_sys_now_ns() + (uint64_t)3600 * SECOND;
+    assert_int_equal(wsr_ring_timer(stage.ring, far, TAG(TIMER, 0)), 0);
+    take_nothing(&stage);
+    assert_int_equal(cancel_and_take(&stage, TAG(TIMER, 0)), -ECANCELED);
+
+    /* Nobody there: says so. */
+    assert_int_equal(wsr_ring_cancel(stage.ring, TAG(RECEIVE, 77), TAG(CANCEL, 0)), 0);
+    struct wsr_completion c = take(&stage);
+    assert_int_equal(c.tag, TAG(CANCEL, 0));
+    assert_int_equal(c.res, 0);
+
+    /* The bytes that came after the cancel are for the next receive. */
+    wsr_slice hello = {(const uint8_t *)"hello", 5};
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &hello, 1), 0);
+    c = take(&stage);
+    assert_int_equal(c.res, 5);
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 2), false), 0);
+    size_t got = 0;
+    bool armed = true;
+    while (got < 5) {
+        c = take(&stage);
+        assert_true(c.res > 0);
+        assert_memory_equal(c.ptr, hello.ptr + got, (size_t)c.res);
+        got += (size_t)c.res;
+        wsr_ring_release(stage.ring, c.buffer);
+        armed = (c.flags & WSR_COMPLETION_MORE) != 0;
+        if (!armed && got < 5)
+            assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 2), false), 0);
+    }
+    if (armed)
+        assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 2)), -ECANCELED);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    stage_close(&stage);
+}
+
+/* A receive is cancelled while bytes pour in: whatever was reported before its last completion is all there, in order. */
+static void script_cancel_busy(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+    static uint8_t bytes[50000];
+    pattern_fill(bytes, 3, 0, sizeof bytes);
+    size_t sent = 0, got = 0, flying = 0;
+    unsigned cancels_out = 0;
+    bool armed = false;
+    while (got < sizeof bytes || cancels_out > 0 || flying > 0) {
+        if (flying == 0 && sent < sizeof bytes) {
+            flying = 1 + random_up_to(&stage.random, 3000);
+            flying = flying < sizeof bytes - sent ? flying : sizeof bytes - sent;
+            wsr_slice slice = {bytes + sent, flying};
+            assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &slice, 1), 0);
+        }
+        if (!armed && cancels_out == 0 && got < sizeof bytes) {
+            assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+            armed = true;
+        }
+        if (armed && cancels_out == 0 && random_up_to(&stage.random, 2) == 0) {
+            assert_int_equal(wsr_ring_cancel(stage.ring, TAG(RECEIVE, 0), TAG(CANCEL, 0)), 0);
+            cancels_out++;
+        }
+        struct wsr_completion c = take(&stage);
+        if (TAG_KIND(c.tag) == SEND) {
+            assert_true(c.res > 0);
+            sent += (size_t)c.res;
+            flying = 0;
+        } else if (TAG_KIND(c.tag) == CANCEL) {
+            assert_true(c.res >= 0);
+            cancels_out--;
+        } else {
+            if ((c.flags & WSR_COMPLETION_BYTES) != 0) {
+                pattern_check(c.ptr, 3, got, (size_t)c.res);
+                got += (size_t)c.res;
+                wsr_ring_release(stage.ring, c.buffer);
+            } else {
+                assert_true(c.res == -ECANCELED || c.res == -ENOBUFS);
+            }
+            armed = (c.flags & WSR_COMPLETION_MORE) != 0;
+        }
+    }
+    if (armed)
+        assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 0)), -ECANCELED);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    stage_close(&stage);
+}
+
+/* A send to a peer that does not read waits; cancelled, it says how much went out or that nothing did. */
+static void script_backpressure(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+    size_t total = (size_t)24 << 20; /* more than loopback's buffers take */
+    uint8_t *bytes = malloc(total);
+    assert_non_null(bytes);
+    pattern_fill(bytes, 1, 0, total);
+    wsr_slice slice = {bytes, total};
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &slice, 1), 0);
+    take_nothing(&stage);
+    int32_t res = cancel_and_take(&stage, TAG(SEND, 0));
+    assert_true(res == -ECANCELED || (res > 0 && (size_t)res < total));
+    size_t went_out = res > 0 ? (size_t)res : 0;
+
+    /* And goes on as soon as the peer reads. */
+    slice.ptr += went_out;
+    slice.len = 300000;
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 1), &slice, 1), 0);
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+    size_t got = 0, sent = 0;
+    while (got < went_out + 300000 || sent < 300000) {
+        struct wsr_completion c = take(&stage);
+        if (TAG_KIND(c.tag) == SEND) {
+            assert_true(c.res > 0);
+            sent += (size_t)c.res;
+            slice.ptr += c.res;
+            slice.len -= (size_t)c.res;
+            if (sent < 300000)
+                assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 1), &slice, 1), 0);
+            continue;
+        }
+        if ((c.flags & WSR_COMPLETION_BYTES) != 0) {
+            pattern_check(c.ptr, 1, got, (size_t)c.res);
+            got += (size_t)c.res;
+            wsr_ring_release(stage.ring, c.buffer);
+        } else {
+            assert_int_equal(c.res, -ENOBUFS);
+        }
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), c.res < 0), 0);
+    }
+    wsr_ring_close(stage.ring);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    wsr_sys_close(stage.listener);
+    free(bytes);
+}
+
+static void script_refused(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    wsr_sys_close(stage.listener); /* the port is free again, and nobody is there */
+    int fd = connect_to(&stage, TAG(CONNECT, 0));
+    struct wsr_completion c = take(&stage);
+    assert_int_equal(c.tag, TAG(CONNECT, 0));
+    assert_int_equal(c.res, -ECONNREFUSED);
+    assert_int_equal(c.flags, 0);
+    wsr_sys_close(fd);
+    wsr_ring_close(stage.ring);
+}
+
+/* Many at once; addresses agree on both sides; accept stays armed. */
+static void script_accept(const struct wsr_ring_config *config, uint64_t seed)
+{
+    enum { N = 30 };
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    assert_int_equal(wsr_ring_accept(stage.ring, stage.listener, TAG(ACCEPT, 0)), 0);
+    int clients[N], servers[N];
+    for (unsigned i = 0; i < N; i++)
+        clients[i] = connect_to(&stage, TAG(CONNECT, i));
+    unsigned accepted = 0, connected = 0;
+    while (accepted < N || connected < N) {
+        struct wsr_completion c = take(&stage);
+        assert_true(c.res >= 0);
+        if (TAG_KIND(c.tag) == CONNECT) {
+            connected++;
+            continue;
+        }
+        servers[accepted++] = c.res;
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_accept(stage.ring, stage.listener, TAG(ACCEPT, 0)), 0);
+    }
+    unsigned found = 0;
+    for (unsigned i = 0; i < N; i++) {
+        union wsr_address there, here;
+        assert_int_equal(wsr_sys_peer_address(servers[i], &there), 0);
+        assert_int_equal(wsr_sys_local_address(servers[i], &here), 0);
+        assert_int_equal(here.in4.sin_port, stage.address.in4.sin_port);
+        for (unsigned j = 0; j < N; j++) {
+            assert_int_equal(wsr_sys_local_address(clients[j], &here), 0);
+            found += here.in4.sin_port == there.in4.sin_port;
+        }
+    }
+    assert_int_equal(found, N);
+    for (unsigned i = 0; i < N; i++) {
+        wsr_sys_close(clients[i]);
+        wsr_sys_close(servers[i]);
+    }
+    stage_close(&stage);
+}
+
+/* Each way out of a connection as the other end sees it. */
+static void script_endings(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int client, server;
+
+    make_only_pair(&stage, &client, &server); /* half-close: the end, and the other way still works */
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+    assert_int_equal(wsr_sys_shutdown_write(client), 0);
+    struct wsr_completion c = take(&stage);
+    assert_int_equal(c.res, 0);
+    assert_int_equal(c.flags, 0);
+    wsr_slice bye = {(const uint8_t *)"bye", 3};
+    assert_int_equal(wsr_ring_send(stage.ring, server, TAG(SEND, 0), &bye, 1), 0);
+    c = take(&stage);
+    assert_int_equal(c.res, 3);
+    size_t got = 0;
+    assert_int_equal(wsr_ring_receive(stage.ring, client, TAG(RECEIVE, 1), false), 0);
+    bool closed = false;
+    for (c.res = 1; c.res != 0;) {
+        c = take(&stage);
+        assert_true(c.res >= 0);
+        got += (size_t)c.res;
+        if ((c.flags & WSR_COMPLETION_BYTES) != 0)
+            wsr_ring_release(stage.ring, c.buffer);
+        if (got == 3 && !closed) {
+            wsr_sys_close(server);
+            closed = true;
+        }
+        if ((c.flags & WSR_COMPLETION_MORE) == 0 && c.res != 0)
+            assert_int_equal(wsr_ring_receive(stage.ring, client, TAG(RECEIVE, 1), false), 0);
+    }
+    assert_int_equal(got, 3);
+    wsr_sys_close(client);
+
+    make_only_pair(&stage, &client, &server); /* reset */
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 2), false), 0);
+    take_nothing(&stage);
+    wsr_sys_reset(client);
+    c = take(&stage);
+    assert_int_equal(c.res, -ECONNRESET);
+    assert_int_equal(c.flags, 0);
+    assert_int_equal(wsr_ring_send(stage.ring, server, TAG(SEND, 1), &bye, 1), 0);
+    c = take(&stage);
+    assert_int_equal(c.res, -EPIPE);
+    wsr_sys_close(server);
+
+    make_only_pair(&stage, &client, &server); /* our own end is shut */
+    assert_int_equal(wsr_sys_shutdown_write(client), 0);
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 2), &bye, 1), 0);
+    c = take(&stage);
+    assert_int_equal(c.res, -EPIPE);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    stage_close(&stage);
+}
+
+static void script_timers(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    uint64_t begin = wsr_sys_now_ns();
+    assert_int_equal(wsr_ring_timer(stage.ring, begin + 20 * MILLISECOND, TAG(TIMER, 2)), 0);
+    assert_int_equal(wsr_ring_timer(stage.ring, begin + 5 * MILLISECOND, TAG(TIMER, 1)), 0);
+    assert_int_equal(wsr_ring_timer(stage.ring, begin - 1, TAG(TIMER, 0)), 0); /* in the past: at once */
+    for (unsigned i = 0; i < 3; i++) {
+        struct wsr_completion c = take(&stage);
+        assert_int_equal(c.tag, TAG(TIMER, i));
+        assert_int_equal(c.res, -ETIME);
+        assert_int_equal(c.flags, 0);
+        assert_true(i == 0 || wsr_sys_now_ns() >= begin + (i == 1 ? 5u : 20u) * MILLISECOND);
+    }
+
+    /* The wait's own time-out is no completion, and is not early. */
+    begin = wsr_sys_now_ns();
+    assert_int_equal(wsr_ring_wait(stage.ring, 7 * MILLISECOND), 0);
+    struct wsr_completion none;
+    assert_false(wsr_ring_next(stage.ring, &none));
+    stage_close(&stage);
+}
+
+/* Nothing to do costs no system call; something does, and a wait finds what is already there without sleeping. */
+static void script_enters(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    uint64_t enters = wsr_ring_enters(stage.ring);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(wsr_ring_submit(stage.ring), 0);
+        assert_int_equal(wsr_ring_wait(stage.ring, 0), 0);
+    }
+    assert_int_equal(wsr_ring_enters(stage.ring), enters);
+    assert_int_equal(wsr_ring_cancel(stage.ring, TAG(SEND, 1), TAG(CANCEL, 0)), 0);
+    assert_int_equal(wsr_ring_submit(stage.ring), 0);
+    assert_int_equal(wsr_ring_enters(stage.ring), enters + 1);
+    assert_int_equal(wsr_ring_wait(stage.ring, -1), 0); /* would sleep for ever if it did */
+    struct wsr_completion c = take(&stage);
+    assert_int_equal(c.res, 0);
+    assert_true(wsr_ring_memory_bytes(stage.ring) > 4096);
+    stage_close(&stage);
+}
+
+static void script_poll(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int fd = wsr_sys_eventfd();
+    assert_true(fd >= 0);
+    assert_int_equal(wsr_ring_poll(stage.ring, fd, TAG(POLL, 0)), 0);
+    take_nothing(&stage);
+    for (unsigned i = 0; i < 5; i++) {
+        wsr_sys_eventfd_signal(fd);
+        wsr_sys_eventfd_signal(fd);
+        struct wsr_completion c = take(&stage);
+        assert_int_equal(c.tag, TAG(POLL, 0));
+        assert_true(c.res > 0);
+        wsr_sys_eventfd_clear(fd);
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_poll(stage.ring, fd, TAG(POLL, 0)), 0);
+        /* Two signals may be two completions; behind the clear none follows but those. */
+        assert_int_equal(wsr_ring_wait(stage.ring, 0), 0);
+        while (wsr_ring_next(stage.ring, &c))
+            assert_int_equal(c.tag, TAG(POLL, 0));
+    }
+    assert_int_equal(cancel_and_take(&stage, TAG(POLL, 0)), -ECANCELED);
+    wsr_sys_close(fd);
+    stage_close(&stage);
+}
+
+/* More operations than the queue has entries, without a submit in between. */
+static void script_queue_full(const struct wsr_ring_config *config, uint64_t seed)
+{
+    enum { N = 100 };
+    struct wsr_ring_config small = *config;
+    small.sq_entries = 8;
+    small.cq_entries = 16;
+    struct stage stage;
+    stage_open(&stage, &small, seed);
+    uint64_t far = wsr_sys_now_ns() + (uint64_t)3600 * SECOND;
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(wsr_ring_timer(stage.ring, far, TAG(TIMER, i)), 0);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(wsr_ring_cancel(stage.ring, TAG(TIMER, i), TAG(CANCEL, i)), 0);
+    unsigned timers = 0, cancels = 0;
+    while (timers < N || cancels < N) {
+        struct wsr_completion c = take(&stage);
+        if (TAG_KIND(c.tag) == TIMER)
+            timers += c.res == -ECANCELED;
+        else
+            cancels += c.res >= 0;
+    }
+    stage_close(&stage);
+}
+
+/* Everything armed, something queued and not submitted, connections accepted and not taken: close ends it all. */
+static void script_close_armed(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int client, server;
+    assert_int_equal(wsr_ring_accept(stage.ring, stage.listener, TAG(ACCEPT, 0)), 0);
+    make_pair(&stage, &client, &server);
+    int event = wsr_sys_eventfd();
+    size_t total = (size_t)24 << 20;
+    uint8_t *bytes = calloc(1, total);
+    assert_non_null(bytes);
+    wsr_slice slice = {bytes, total};
+    assert_int_equal(wsr_ring_poll(stage.ring, event, TAG(POLL, 0)), 0);
+    assert_int_equal(wsr_ring_timer(stage.ring, wsr_sys_now_ns() + (uint64_t)3600 * SECOND, TAG(TIMER, 0)), 0);
+    assert_int_equal(wsr_ring_receive(stage.ring, client, TAG(RECEIVE, 0), false), 0);
+    assert_int_equal(wsr_ring_send(stage.ring, client, TAG(SEND, 0), &slice, 1), 0);
+    int extra = connect_to(&stage, TAG(CONNECT, 0));
+    assert_int_equal(wsr_ring_submit(stage.ring), 0);
+    assert_int_equal(wsr_ring_wait(stage.ring, 5 * MILLISECOND), 0);
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 1), false), 0);
+    slice.len = 1;
+    assert_int_equal(wsr_ring_send(stage.ring, server, TAG(SEND, 1), &slice, 1), 0);
+    wsr_ring_close(stage.ring);
+    free(bytes);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    wsr_sys_close(extra);
+    wsr_sys_close(event);
+    wsr_sys_close(stage.listener);
+}
+
+/* With the last descriptor gone a connection that waits is accepted in the reserve's place and closed at once. */
+static void script_shed(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    int reserve = wsr_sys_reserve();
+    assert_true(reserve >= 0);
+    assert_int_equal(wsr_sys_shed(stage.listener, &reserve), -EAGAIN); /* nobody waits */
+    assert_true(reserve >= 0);
+    int client = connect_to(&stage, TAG(CONNECT, 0));
+    struct wsr_completion c = take(&stage);
+    assert_int_equal(c.res, 0);
+    int error = -EAGAIN;
+    for (unsigned i = 0; i < 100 && error == -EAGAIN; i++) {
+        error = wsr_sys_shed(stage.listener, &reserve);
+        if (error == -EAGAIN)
+            assert_int_equal(wsr_ring_wait(stage.ring, MILLISECOND), 0);
+    }
+    assert_int_equal(error, 0);
+    assert_true(reserve >= 0);
+    assert_int_equal(wsr_ring_receive(stage.ring, client, TAG(RECEIVE, 0), false), 0);
+    c = take(&stage);
+    assert_int_equal(c.res, 0);
+    wsr_sys_close(client);
+    wsr_sys_close(reserve);
+    stage_close(&stage);
+}
+
+const struct ring_script_row ring_scripts[] = {
+    {"one stream", script_one_stream},   {"many slices", script_many_slices},   {"short cq", script_short_cq},
+    {"starved", script_starved},         {"holds", script_holds},               {"enobufs", script_enobufs},
+    {"cancel", script_cancel},           {"cancel busy", script_cancel_busy},   {"backpressure", script_backpressure},
+    {"refused", script_refused},         {"accept", script_accept},             {"endings", script_endings},
+    {"timers", script_timers},           {"enters", script_enters},             {"poll", script_poll},
+    {"queue full", script_queue_full},   {"close armed", script_close_armed},   {"shed", script_shed},
+};
+const unsigned ring_scripts_n = sizeof ring_scripts / sizeof ring_scripts[0];

@@ -1,0 +1,22 @@
+/*
+ * tests/lib/ring_scripts.h - what a ring must do, as scripts that run the same on the real kernel and on the fake one.
+ *
+ * A script uses ring.h and sys.h alone, checks with cmocka, and takes its choices from `seed`. It must tolerate all that
+ * a kernel may do: short pieces, an armed receive that ends early, ENOBUFS, any order between sockets.
+ */
+#ifndef TESTS_LIB_RING_SCRIPTS_H
+#define TESTS_LIB_RING_SCRIPTS_H
+
+#include "ring/ring.h"
+
+typedef void ring_script(const struct wsr_ring_config *config, uint64_t seed);
+
+struct ring_script_row {
+    const char *name;
+    ring_script *run;
+};
+
+extern const struct ring_script_row ring_scripts[];
+extern const unsigned ring_scripts_n;
+
+#endif
