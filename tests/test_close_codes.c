@@ -140,6 +140,9 @@ static void test_every_row_speaks(void **state)
         check_sentence(row->first, "appears", row->appears);
         check_sentence(row->first, "fix", row->fix);
         check_sentence(row->first, "retry_text", row->retry_text);
+        assert_int_equal(strncmp(row->use, "Never", 5) == 0, !row->may_send);
+        if (row->may_send)
+            check_sentence(row->first, "use", row->use);
         assert_true(strncmp(row->source, "RFC 6455", 8) == 0 || strncmp(row->source, "IANA", 4) == 0);
         /* The words must not contradict the enumeration. */
         const bool says_no = strncmp(row->retry_text, "No", 2) == 0;

@@ -48,6 +48,7 @@ typedef struct wsr_close_info {
     const char *meaning;  /* what it says, one or two sentences */
     const char *appears;  /* when one sees it */
     const char *fix;      /* what to do about it */
+    const char *use;      /* when an application should send it itself; "Never" and why, if it may not */
     const char *source;   /* "RFC 6455 section 7.4.1" or the registry entry */
     const char *retry_text; /* the default reconnect policy, in words */
     wsr_retry retry;
