@@ -1,51 +1,20 @@
 /*
- * ring/uring.c - ring.h over io_uring: the queue of operations, entering the kernel, completions.
+ * ring/uring.c - ring.h over io_uring: opening, entering the kernel, completions, closing.
  *
- * Not here: set-up and its refusals (probe.c), buffers (arena.c), the table for rings without multishot (oneshot.c).
- * One thread owns a ring from its first submit or wait on: SINGLE_ISSUER is claimed then, not at open.
+ * Not here: the operations (ops.c), set-up and its refusals (probe.c), buffers (arena.c), the table for rings without
+ * multishot (oneshot.c). One thread owns a ring from its first submit or wait on: SINGLE_ISSUER is claimed then, not at
+ * open.
  */
-#include "ring/compat.h"
-#include "ring/ring.h"
+#include "ring/uring.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <poll.h>
 
 #include "base/pool.h"
-#include "ring/arena.h"
-#include "ring/oneshot.h"
 #include "ring/probe.h"
 #include "ring/sys.h"
 
 #define CLOSE_WAIT_NS 100000000 /* one round of waiting for cancelled operations, ... */
 #define CLOSE_ROUNDS 50u        /* ... and how many before the memory is given up for lost rather than unmapped */
-#define ACCEPTS_KEPT 16u        /* listeners whose untaken connections are closed with the ring */
-
-/* What an SQ entry points to; the kernel has copied it when the submitting call returns (IORING_FEAT_SUBMIT_STABLE). */
-union scratch {
-    struct {
-        struct msghdr header;
-        struct iovec slices[WSR_RING_SLICES_MAX];
-    } message;
-    struct sockaddr_storage address;
-    struct __kernel_timespec deadline;
-};
-
-struct wsr_ring {
-    struct io_uring io;
-    uint32_t cq_head;   /* how far completions were taken; the kernel is told at the next enter */
-    uint32_t in_flight; /* operations queued or armed whose last completion was not taken */
-    bool claimed;       /* enabled, by its owner */
-    bool multishot;
-    struct wsr_arena arena;
-    struct wsr_oneshot oneshot; /* used where !multishot */
-    union scratch *scratch;     /* one for each SQ entry */
-    uint64_t accept_tags[ACCEPTS_KEPT];
-    unsigned accepts; /* ever remembered; the last ACCEPTS_KEPT are there */
-    int event_fd;     /* for a foreign loop; -1 until asked for */
-    uint64_t enters;
-    const wsr_allocator *allocator;
-};
 
 static int failed(int error)
 {
@@ -201,8 +170,7 @@ static int enter(struct wsr_ring *ring, int64_t wait_ns)
     return failed(n);
 }
 
-/* A free SQ entry; a full queue is submitted first. NULL, with errno, if the kernel takes none. */
-static struct io_uring_sqe *free_entry(struct wsr_ring *ring)
+struct io_uring_sqe *wsr_ring_free_entry(struct wsr_ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->io);
     if (sqe != NULL)
@@ -215,69 +183,11 @@ static struct io_uring_sqe *free_entry(struct wsr_ring *ring)
     return sqe;
 }
 
-static union scratch *scratch_of(struct wsr_ring *ring, const struct io_uring_sqe *sqe)
-{
-    return &ring->scratch[sqe - ring->io.sq.sqes];
-}
-
-static void prepare_accept(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
-{
-    if (ring->multishot)
-        io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
-    else
-        io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
-}
-
-static void prepare_receive(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd, bool wait_first)
-{
-    if (ring->multishot)
-        io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
-    else
-        io_uring_prep_recv(sqe, fd, NULL, ring->arena.buffer_bytes, 0);
-    if (wait_first)
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = WSR_ARENA_GROUP;
-}
-
-static void prepare_poll(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
-{
-    if (ring->multishot)
-        io_uring_prep_poll_multishot(sqe, fd, POLLIN);
-    else
-        io_uring_prep_poll_add(sqe, fd, POLLIN);
-}
-
-/* Without multishot: queues the next shot of what wsr_ring_next has passed on as still armed. */
-static int rearm(struct wsr_ring *ring)
-{
-    while (ring->oneshot.rearm_first != WSR_ONESHOT_NONE) {
-        struct io_uring_sqe *sqe = free_entry(ring);
-        if (sqe == NULL)
-            return WSR_ESYS;
-        uint32_t index = wsr_oneshot_next(&ring->oneshot);
-        const struct wsr_oneshot_op *op = &ring->oneshot.ops[index];
-        switch ((enum wsr_oneshot_kind)op->kind) {
-        case WSR_ONESHOT_ACCEPT:
-            prepare_accept(ring, sqe, op->fd);
-            break;
-        case WSR_ONESHOT_RECEIVE:
-            prepare_receive(ring, sqe, op->fd, op->wait_first);
-            break;
-        default:
-            prepare_poll(ring, sqe, op->fd);
-            break;
-        }
-        sqe->user_data = index;
-    }
-    return 0;
-}
-
-static int settle(struct wsr_ring *ring)
+int wsr_ring_settle(struct wsr_ring *ring)
 {
     int error = publish(ring);
     if (error == 0 && !ring->multishot)
-        error = rearm(ring);
+        error = wsr_ring_rearm(ring);
     if (ring->event_fd >= 0)
         wsr_sys_eventfd_clear(ring->event_fd);
     return error;
@@ -285,7 +195,7 @@ static int settle(struct wsr_ring *ring)
 
 int wsr_ring_submit(struct wsr_ring *ring)
 {
-    int error = settle(ring);
+    int error = wsr_ring_settle(ring);
     if (error != 0 || (io_uring_sq_ready(&ring->io) == 0 && !work_waits(ring)))
         return error;
     return enter(ring, 0);
@@ -295,146 +205,8 @@ int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
 {
     if (timeout_ns == 0 || !taken_all(ring))
         return wsr_ring_submit(ring);
-    int error = settle(ring);
+    int error = wsr_ring_settle(ring);
     return error != 0 ? error : enter(ring, timeout_ns);
-}
-
-/* ---- operations ---- */
-
-/* Begins an operation: an entry with its user_data set, to be prepared by the caller. */
-static int begin(struct wsr_ring *ring, enum wsr_oneshot_kind kind, int fd, uint64_t tag, struct io_uring_sqe **out)
-{
-    struct io_uring_sqe *sqe = free_entry(ring);
-    if (sqe == NULL)
-        return WSR_ESYS;
-    uint64_t user_data = tag;
-    if (!ring->multishot) {
-        uint32_t index = wsr_oneshot_add(&ring->oneshot, kind, fd, tag);
-        if (index == WSR_ONESHOT_NONE) {
-            ring->io.sq.sqe_tail--; /* the entry taken last goes back unused */
-            return WSR_ENOMEM;
-        }
-        user_data = index;
-    }
-    sqe->user_data = user_data;
-    ring->in_flight++;
-    *out = sqe;
-    return 0;
-}
-
-static void remember_accept(struct wsr_ring *ring, uint64_t tag)
-{
-    for (unsigned i = 0; i < ACCEPTS_KEPT && i < ring->accepts; i++)
-        if (ring->accept_tags[i] == tag)
-            return;
-    ring->accept_tags[ring->accepts++ % ACCEPTS_KEPT] = tag;
-}
-
-int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag)
-{
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_ACCEPT, fd, tag, &sqe);
-    if (error != 0)
-        return error;
-    prepare_accept(ring, sqe, fd);
-    remember_accept(ring, tag);
-    return 0;
-}
-
-int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first)
-{
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_RECEIVE, fd, tag, &sqe);
-    if (error == 0)
-        prepare_receive(ring, sqe, fd, wait_first);
-    return error;
-}
-
-int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)
-{
-    assert(n >= 1 && n <= WSR_RING_SLICES_MAX);
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
-    if (error != 0)
-        return error;
-    if (n == 1) {
-        io_uring_prep_send(sqe, fd, slices[0].ptr, slices[0].len, MSG_NOSIGNAL | MSG_WAITALL);
-        return 0;
-    }
-    union scratch *scratch = scratch_of(ring, sqe);
-    memset(&scratch->message.header, 0, sizeof scratch->message.header);
-    for (unsigned i = 0; i < n; i++) {
-        scratch->message.slices[i].iov_base = (void *)(uintptr_t)slices[i].ptr; /* the kernel only reads it */
-        scratch->message.slices[i].iov_len = slices[i].len;
-    }
-    scratch->message.header.msg_iov = scratch->message.slices;
-    scratch->message.header.msg_iovlen = n;
-    io_uring_prep_sendmsg(sqe, fd, &scratch->message.header, MSG_NOSIGNAL | MSG_WAITALL);
-    return 0;
-}
-
-int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len)
-{
-    assert(len <= sizeof(struct sockaddr_storage));
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
-    if (error != 0)
-        return error;
-    union scratch *scratch = scratch_of(ring, sqe);
-    memcpy(&scratch->address, address, len);
-    io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&scratch->address, len);
-    return 0;
-}
-
-int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag)
-{
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_POLL, fd, tag, &sqe);
-    if (error == 0)
-        prepare_poll(ring, sqe, fd);
-    return error;
-}
-
-int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag)
-{
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, WSR_ONESHOT_ONCE, -1, tag, &sqe);
-    if (error != 0)
-        return error;
-    union scratch *scratch = scratch_of(ring, sqe);
-    scratch->deadline.tv_sec = (int64_t)(deadline_ns / 1000000000u);
-    scratch->deadline.tv_nsec = (long long)(deadline_ns % 1000000000u);
-    io_uring_prep_timeout(sqe, &scratch->deadline, 0, IORING_TIMEOUT_ABS);
-    return 0;
-}
-
-static int cancel_one(struct wsr_ring *ring, enum wsr_oneshot_kind kind, uint64_t user_data, uint64_t tag)
-{
-    struct io_uring_sqe *sqe;
-    int error = begin(ring, kind, -1, tag, &sqe);
-    if (error == 0)
-        io_uring_prep_cancel64(sqe, user_data, IORING_ASYNC_CANCEL_ALL);
-    return error;
-}
-
-int wsr_ring_cancel(struct wsr_ring *ring, uint64_t target, uint64_t tag)
-{
-    if (ring->multishot)
-        return cancel_one(ring, WSR_ONESHOT_ONCE, target, tag);
-
-    /* A shot waiting to be armed again would slip past the cancel. */
-    int error = settle(ring);
-    uint32_t index = error == 0 ? wsr_oneshot_find(&ring->oneshot, target, 0) : WSR_ONESHOT_NONE;
-    enum wsr_oneshot_kind kind = WSR_ONESHOT_ONCE;
-    if (error == 0 && index == WSR_ONESHOT_NONE)
-        return cancel_one(ring, kind, UINT64_MAX, tag); /* finds nothing, and says so */
-    while (error == 0 && index != WSR_ONESHOT_NONE) {
-        ring->oneshot.ops[index].cancelled = true;
-        error = cancel_one(ring, kind, index, tag);
-        kind = WSR_ONESHOT_SILENT;
-        index = wsr_oneshot_find(&ring->oneshot, target, index + 1);
-    }
-    return error;
 }
 
 /* ---- completions ---- */
@@ -547,7 +319,7 @@ static void discard(struct wsr_ring *ring)
     while (wsr_ring_next(ring, &completion)) {
         if ((completion.flags & WSR_COMPLETION_BYTES) != 0)
             wsr_ring_release(ring, completion.buffer);
-        for (unsigned i = 0; i < ACCEPTS_KEPT && i < ring->accepts; i++)
+        for (unsigned i = 0; i < WSR_RING_ACCEPTS_KEPT && i < ring->accepts; i++)
             if (completion.res >= 0 && ring->accept_tags[i] == completion.tag)
                 wsr_sys_close(completion.res);
     }
@@ -575,10 +347,7 @@ static bool disarm(struct wsr_ring *ring)
     drop_queued(ring);
     discard(ring);
     for (unsigned round = 0; round < CLOSE_ROUNDS && ring->in_flight > 0; round++) {
-        struct io_uring_sqe *sqe;
-        if (begin(ring, WSR_ONESHOT_ONCE, -1, UINT64_MAX, &sqe) == 0)
-            io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
-        if (wsr_ring_wait(ring, CLOSE_WAIT_NS) != 0)
+        if (wsr_ring_cancel_all(ring) != 0 || wsr_ring_wait(ring, CLOSE_WAIT_NS) != 0)
             return false;
         discard(ring);
     }
@@ -590,7 +359,7 @@ void wsr_ring_close(struct wsr_ring *ring)
     if (ring == NULL)
         return;
     bool quiet = disarm(ring);
-    union scratch *scratch = ring->scratch;
+    union wsr_ring_scratch *scratch = ring->scratch;
     size_t scratch_bytes = ring->io.sq.ring_entries * sizeof *scratch;
     const wsr_allocator *allocator = ring->allocator;
     io_uring_queue_exit(&ring->io);
