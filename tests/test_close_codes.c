@@ -100,7 +100,7 @@ static const struct {
     {3000, "Unauthorized", WSR_RETRY_ONCE},
     {3003, "Forbidden", WSR_RETRY_NEVER},
     {3008, "Timeout", WSR_RETRY_LIMITED},
-    {3999, "Unassigned (libraries and frameworks)", WSR_RETRY_ASK},
+    {3999, "Unassigned", WSR_RETRY_ASK},
     {4000, "Private use", WSR_RETRY_ASK},
 };
 

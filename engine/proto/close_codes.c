@@ -18,7 +18,7 @@
 
 #define UNREGISTERED_3000S(from, to)                                                                                                       \
     {                                                                                                                                      \
-        from, to, "Unassigned (libraries and frameworks)",                                                                                 \
+        from, to, "Unassigned",                                                                                                            \
             "A number of the range that IANA registers for libraries, frameworks and applications, which nobody has registered yet. "      \
             "Valid on the wire; its meaning is whatever the two ends have agreed.",                                                        \
             "With a framework that took a number without registering it, or with one registered after this table was made.",               \
@@ -63,9 +63,10 @@ const wsr_close_info wsr_close_rows[WSR_CLOSE_ROWS] = {
         "A server shuts down, is deployed anew or drains its connections; a browser navigates to another page, reloads, or closes the "
         "tab (script cannot send 1001 itself, so from a browser it always means navigation). Some servers and proxies also send it for "
         "an idle connection.",
-        "A client reconnects by itself, with exponential backoff and a random first delay, so that a restarting server does not "
-        "meet all its clients at once; another endpoint first, if there is one. On the server nothing needs fixing when a browser sends "
-        "it: free what belonged to the page. If servers send it without a deploy, look at idle limits and health checks, and send pings.",
+        "A client reconnects by itself, with exponential backoff: after a short delay, for the server may only be restarting, and a random "
+        "one, so that not all its clients come at once; at another endpoint first, if there is one. On the server nothing needs fixing "
+        "when a browser sends it: free what belonged to the page. If servers send it without a deploy, look at idle limits and health "
+        "checks, and send pings.",
         "When this end goes away though the work is not done, and the peer should come back by itself: on shutdown, before a deploy. A "
         "script in a browser may not send it (only 1000 and 3000-4999).",
         RFC,
@@ -239,7 +240,7 @@ const wsr_close_info wsr_close_rows[WSR_CLOSE_ROWS] = {
         WSR_RETRY_NEVER, LOCAL_ONLY, .client_only = false,
     },
     {
-        1016, 2999, "Reserved for the protocol",
+        1016, 2999, "Reserved (protocol)",
         "Reserved for later versions of WebSocket and for its extensions; none is assigned.",
         "Never from a correct peer.",
         "Correct the sender: codes of an application's own are 4000-4999. A receiver fails the connection with 1002.",
