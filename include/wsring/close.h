@@ -86,7 +86,8 @@ typedef enum wsr_close_by {
  */
 typedef struct wsr_close_record {
     wsr_close_by by;
-    bool clean;             /* both Close frames passed and the stream then ended in order (RFC 6455 section 7.1.4) */
+    bool clean;             /* both Close frames passed, nothing was dropped to make way for ours, and the stream then ended
+                               in order, neither reset nor cut at a deadline (RFC 6455 section 7.1.4) */
     uint16_t code;          /* what an application shows: the received code, else the sent one, else 1005 or 1006 */
     uint16_t code_sent;     /* 0: this end sent no Close; 1005: it sent one without a code */
     uint16_t code_received; /* 0: none came; 1005: one without a code came */
