@@ -281,13 +281,14 @@ static void print_summary(const struct echo_totals *t)
         printf("connections cut: %" PRIu64 "\n", t->cut);
 }
 
-static void print_statistics(unsigned thread, const wsr_engine_statistics *s)
+static void print_statistics(unsigned thread, const struct server *server)
 {
+    const wsr_engine_statistics *s = &server->statistics;
     printf("engine %u: accepted %" PRIu64 ", closed %" PRIu64 ", shed %" PRIu64 ", messages in %" PRIu64 " out %" PRIu64 ", bytes in %" PRIu64
            " out %" PRIu64 ", polls %" PRIu64 ", enters %" PRIu64 ", starved %" PRIu64 ", stale completions %" PRIu64 ", memory %" PRIu64
-           " bytes, allocations %" PRIu64 "\n",
+           " bytes, allocations %" PRIu64 ", readers waited for %" PRIu64 "\n",
            thread, s->accepted, s->closed, s->accepts_shed, s->messages_in, s->messages_out, s->bytes_in, s->bytes_out, s->polls, s->enters,
-           s->starved, s->stale_completions, s->memory_bytes, s->allocations);
+           s->starved, s->stale_completions, s->memory_bytes, s->allocations, server->echo.totals.paused);
 }
 
 static int finish(const struct arguments *a, struct server *servers, unsigned n)
@@ -307,7 +308,7 @@ static int finish(const struct arguments *a, struct server *servers, unsigned n)
         print_summary(&totals);
     if (a->stats) {
         for (unsigned i = 0; i < n; i++)
-            print_statistics(i, &servers[i].statistics);
+            print_statistics(i, &servers[i]);
     }
     return totals.cut > 0 ? WSR_EXIT_FAILED : code;
 }
