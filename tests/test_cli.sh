@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# tests/test_cli.sh - the command as people and scripts use it: flags, exit codes, what is printed where, signals, bad hosts.
+#
+#   tests/test_cli.sh BUILD_DIR     prints "ok N - name" and "not ok N - name" lines; WSRING names the command
+#
+# Nothing here waits for a time to pass: it waits for a line to be printed or a process to end, up to a limit.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=$1
+wsring=${WSRING:-$build/wsring}
+python=${PYTHON:-/usr/bin/python3}
+export PYTHONUNBUFFERED=1
+tmp=$(mktemp -d) || exit 1
+started=()
+cleanup()
+{
+    local pid
+    for pid in "${started[@]}"; do
+        kill -KILL "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+n=0
+failed=0
+
+# check NAME CONDITION...: one line for a condition, and what the last command printed if it does not hold.
+check()
+{
+    local name=$1
+    shift
+    n=$((n + 1))
+    if "$@"; then
+        echo "ok $n - $name"
+    else
+        echo "not ok $n - $name (exit code ${status:-none}; wanted: $*)"
+        sed 's/^/# out: /' "$tmp/out" 2>/dev/null
+        sed 's/^/# err: /' "$tmp/err" 2>/dev/null
+        failed=1
+    fi
+}
+
+# run COMMAND...: to $tmp/out, $tmp/err and $status; killed after 60 s.
+run() { timeout -k 2 60 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null; status=$?; }
+
+exits() { [ "$status" -eq "$1" ]; }
+out_has() { grep -qE -- "$1" "$tmp/out"; }
+err_has() { grep -qE -- "$1" "$tmp/err"; }
+# One line of complaint, which says what; nothing as a result.
+complains() { exits "$1" && err_has "$2" && [ "$(wc -l <"$tmp/err")" -eq 1 ] && [ ! -s "$tmp/out" ]; }
+# argp's way: what is wrong, then where help is.
+usage_error() { exits 2 && err_has "$1" && err_has '--help' && [ ! -s "$tmp/out" ]; }
+
+# wait_line FILE PATTERN: until a line of FILE matches, for 20 s at most.
+wait_line()
+{
+    local i
+    for ((i = 0; i < 400; i++)); do
+        grep -qE -- "$2" "$1" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# serve NAME OPTION...: a server in the background; its output in $tmp/NAME.out and .err, its pid in $server, its port in $port.
+serve()
+{
+    local name=$1
+    shift
+    "$wsring" serve --port 0 "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" </dev/null &
+    server=$!
+    started+=("$server")
+    wait_line "$tmp/$name.out" '^listening on ws://' || { echo "not ok - server $name does not listen"; cat "$tmp/$name.err"; exit 1; }
+    port=$(sed -n 's/^listening on ws:.*:\([0-9]*\)$/\1/p' "$tmp/$name.out")
+}
+
+# ends PID: waits for it, for 20 s at most, and leaves its exit code in $status.
+ends()
+{
+    local i
+    for ((i = 0; i < 400; i++)); do
+        kill -0 "$1" 2>/dev/null || { wait "$1"; status=$?; return 0; }
+        sleep 0.05
+    done
+    status=still-running
+    return 1
+}
+
+background() { "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" & pid=$!; started+=("$pid"); }
+
+# json EXPRESSION: true of the JSON object in $tmp/out, called d.
+json() { "$python" -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval("(" + sys.argv[2] + ")"))' "$tmp/out" "$1"; }
+
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# --- Words and flags ---------------------------------------------------------------------------------------------------
+
+run "$wsring" --version
+check "--version names version and kernels" eval 'exits 0 && out_has "^wsring [0-9]+\.[0-9]+\.[0-9]+$" && out_has "^kernels: (avx512|avx2|sse41|neon|scalar)$"'
+run env WSRING_ISA=scalar "$wsring" version
+check "WSRING_ISA chooses the kernels" eval 'exits 0 && out_has "^kernels: scalar$"'
+run env WSRING_ISA=mmx "$wsring" version
+check "WSRING_ISA of another machine is refused" complains 2 'WSRING_ISA=mmx'
+run "$wsring"
+check "no command: usage, exit 2" eval 'exits 2 && err_has "^Usage: wsring"'
+run "$wsring" sevre
+check "unknown command: named, exit 2" complains 2 "'sevre'.*--help"
+run "$wsring" help
+check "help, exit 0" eval 'exits 0 && out_has "^Usage: wsring" && [ ! -s "$tmp/err" ]'
+for command in serve load demo explain; do
+    run "$wsring" $command --help
+    check "$command --help, exit 0" eval "exits 0 && out_has '^Usage: wsring $command'"
+done
+run "$wsring" help load
+check "help load is load --help" eval 'exits 0 && out_has "^Usage: wsring load"'
+
+bad()
+{
+    local says=$1
+    shift
+    run "$wsring" "$@"
+    check "usage: $*" usage_error "$says"
+}
+bad "unrecognized option '--pot=1'" serve --pot=1
+bad 'port 65536' serve --port 65536
+bad 'host localhorst' serve --host localhorst
+bad 'threads 0' serve --threads 0
+bad 'message-max 4Kx' serve --message-max 4Kx
+bad 'idle-timeout 0' serve --idle-timeout 0
+bad "'extra'" serve extra
+bad 'which server' load
+bad 'http://127.0.0.1/.*ws://' load http://127.0.0.1/
+bad 'wss:.*TLS' load wss://127.0.0.1/
+bad 'one URL' load ws://127.0.0.1:1/ ws://127.0.0.1:2/
+bad '-c 0' load -c 0 ws://127.0.0.1:1/
+bad '-s 9-3' load -s 9-3 ws://127.0.0.1:1/
+bad 'fragment 101%' load --fragment 101% ws://127.0.0.1:1/
+bad '-t soon' load -t soon ws://127.0.0.1:1/
+bad '-c 1:' demo -c 1
+
+# --- A server and a load on it -----------------------------------------------------------------------------------------
+
+serve one --verbose --stats
+check "serve prints one line when ready" eval '[ "$(cat "$tmp/one.out")" = "listening on ws://127.0.0.1:$port" ]'
+run "$wsring" serve --port "$port"
+check "port taken: one line, exit 1" complains 1 "port $port: Address already in use.*--port"
+run "$wsring" serve --port "$port" --threads 2
+check "port taken, with threads that would share it: one line, exit 1" complains 1 "port $port: Address already in use"
+run "$wsring" serve --host 192.0.2.1 --port 0
+check "another machine's address: one line, exit 1" complains 1 '192.0.2.1.*no interface of this machine'
+
+run "$wsring" load "ws://127.0.0.1:$port/" -n 3000 -c 7 -s 0-64KiB -d 3 --mix --fragment 25% --ping 10%
+check "load verifies a mix" eval 'exits 0 && out_has "^sent 3000 = echoed 3000 \+ undelivered 0 \+ in doubt 0; unaccounted 0; wrong 0; closes: 1000 x 7$"'
+check "load measures" eval 'out_has "^latency .*p50 .*p99.9 .*max " && out_has "^rate .*messages/s.*MB/s"'
+run "$wsring" load "ws://localhost:$port/path?query" -n 500 -c 3 -s 20:70,1KiB:25,64KiB:5 --text --threads 2 --json
+check "load --json is JSON" eval 'exits 0 && "$python" -m json.tool "$tmp/out" >/dev/null'
+check "the JSON says what happened" json 'd["complete"] and d["messages"]["echoed"] == 500 and d["messages"]["text"] == 500 and d["closes"] == {"1000": 3}
+    and d["latency_ns"]["count"] == 500 and 0 < d["latency_ns"]["p50"] <= d["latency_ns"]["p99.9"] <= d["latency_ns"]["max"] and d["errors"] == {}'
+run "$wsring" load "ws://127.0.0.1:$port/" -t 300ms -c 2
+check "load for a time" eval 'exits 0 && out_has "closes: 1000 x 2$"'
+
+name=interrupted
+before=$(grep -c ' open, ' "$tmp/one.err")
+background "$wsring" load "ws://127.0.0.1:$port/" -t 60 -c 1 --json
+until [ "$(grep -c ' open, ' "$tmp/one.err")" -gt "$before" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+kill -INT "$pid"
+ends "$pid"
+cp "$tmp/interrupted.out" "$tmp/out"
+check "an interrupted load closes with 1000 and reports" eval 'exits 0 && json "d[\"interrupted\"] and d[\"complete\"] and d[\"closes\"] == {\"1000\": 1}"'
+
+run "$python" tests/cli/peer.py slow "$port" 2000 32768
+check "a peer that does not read loses nothing" eval 'exits 0 && out_has "^2000 echoes right"'
+
+kill -TERM "$server"
+ends "$server"
+cp "$tmp/one.out" "$tmp/out" && cp "$tmp/one.err" "$tmp/err"
+check "SIGTERM drains, exit 0" exits 0
+check "it sums up" out_has '^drained: 14 connections, [0-9]+ messages \(.*\) in, [0-9]+ echoed; closes: '
+check "it had waited for the reader" out_has '^engine 0: .*readers waited for [1-9]'
+check "--verbose told each end" err_has 'closed by the peer: 1000 Normal Closure, sent 1000, received 1000, cause WSR_OK'
+
+# --- Ends ----------------------------------------------------------------------------------------------------------------
+
+serve drained --quiet
+name=load
+background "$wsring" load "ws://127.0.0.1:$port/" -t 60 -c 8 -s 0-64KiB -d 8 --json
+# The load reports its connections only at the end, so ask the kernel for them.
+until [ "$(awk -v port="$(printf ':%04X' "$port")" 'index($3, port) && $4 == "01"' /proc/net/tcp | wc -l)" -ge 8 ] || ! kill -0 "$pid"; do sleep 0.05; done
+kill -TERM "$server"
+ends "$server"
+check "a drain under load, exit 0" exits 0
+check "--quiet prints the ready line only" eval '[ "$(wc -l <"$tmp/drained.out")" -eq 1 ]'
+ends "$pid"
+cp "$tmp/load.out" "$tmp/out" && cp "$tmp/load.err" "$tmp/err"
+check "a load that was sent away says so, exit 1" eval 'exits 1 && err_has "8 ended before they were asked to"'
+check "it saw 1001 and accounts for every message" json 'd["closes"] == {"1001": 8} and d["messages"]["unaccounted"] == 0 and d["messages"]["wrong"] == 0
+    and d["messages"]["sent"] == d["messages"]["echoed"] + d["messages"]["undelivered"] + d["messages"]["in_doubt"] and not d["complete"]'
+
+serve cut
+name=silent
+background "$python" tests/cli/peer.py silent "$port"
+wait_line "$tmp/silent.out" '^open'
+kill -TERM "$server"
+check "the first signal sends 1001" wait_line "$tmp/silent.out" '^close 1001'
+check "and waits for the answer" kill -0 "$server"
+begin=$(now_ms)
+kill -TERM "$server"
+ends "$server"
+check "a second signal cuts, exit 1" eval 'exits 1 && [ $(($(now_ms) - begin)) -lt 2000 ]'
+cp "$tmp/cut.out" "$tmp/out"
+check "and says what it cut" out_has '^connections cut: 1$'
+
+serve deadline --drain-timeout 300ms
+name=silent2
+background "$python" tests/cli/peer.py silent "$port"
+wait_line "$tmp/silent2.out" '^open'
+kill -INT "$server"
+ends "$server"
+cp "$tmp/deadline.out" "$tmp/out" && cp "$tmp/deadline.err" "$tmp/err"
+check "a drain has a deadline" eval 'exits 0 && out_has "^drained: 1 connections"'
+
+serve limits --message-max 1KiB --subprotocol v2.chat --subprotocol chat --threads 2
+run "$wsring" load "ws://127.0.0.1:$port/" -n 10 -c 1 -s 1025
+check "a message over --message-max closes with 1009" eval 'exits 1 && out_has "in doubt 1; .*closes: 1009 x 1$"'
+run "$wsring" load "ws://127.0.0.1:$port/" -n 200 -c 20 -s 1KiB --threads 2
+check "two threads serve two threads" eval 'exits 0 && out_has "^sent 200 = echoed 200 "'
+run "$python" tests/cli/peer.py subprotocol "$port" "chat, v2.chat"
+check "the server's best subprotocol is chosen" eval '[ "$(cat "$tmp/out")" = v2.chat ]'
+run "$python" tests/cli/peer.py subprotocol "$port" "other"
+check "an unknown subprotocol is not" eval '[ "$(cat "$tmp/out")" = none ]'
+kill -TERM "$server"
+ends "$server"
+check "two threads drain, exit 0" exits 0
+
+# --- Servers that are not there, or wrong --------------------------------------------------------------------------------
+
+run "$wsring" load "ws://127.0.0.1:$port/" -n 10 -c 2
+check "no server: named, exit 1" eval 'exits 1 && out_has "WSR_ECONNECT x 2" && err_has "is the server running"'
+name=corrupt
+background "$python" tests/cli/peer.py corrupt 37
+wait_line "$tmp/corrupt.out" '^[0-9]'
+run "$wsring" load "ws://127.0.0.1:$(cat "$tmp/corrupt.out")/" -n 100 -c 1 -s 100
+check "one flipped bit is found, exit 1" eval 'exits 1 && out_has "wrong 1; " && out_has "^wrong .*message 36: byte 99 of 100 "'
+name=refuse
+background "$python" tests/cli/peer.py refuse
+wait_line "$tmp/refuse.out" '^[0-9]'
+run "$wsring" load "ws://127.0.0.1:$(cat "$tmp/refuse.out")/" -n 100 -c 1
+check "an HTTP refusal is told with its status, exit 1" eval 'exits 1 && out_has "WSR_EREFUSED x 1" && out_has "HTTP status 403"'
+
+# --- Hosts that refuse ---------------------------------------------------------------------------------------------------
+
+refuse=$tmp/refuse
+${CC:-gcc} -std=gnu11 -O1 -Wall -Wextra tests/cli/refuse.c -o "$refuse" || { echo "not ok - tests/cli/refuse.c does not compile"; exit 1; }
+for command in "serve --port 0" "load ws://127.0.0.1:$port/" demo; do
+    begin=$(now_ms)
+    # shellcheck disable=SC2086
+    run "$refuse" io_uring_setup EPERM "$wsring" $command
+    took=$(($(now_ms) - begin))
+    check "io_uring forbidden: ${command%% *} exits 78 within a second and says why" eval 'exits 78 && err_has "seccomp.*io_uring_setup" && [ $took -lt 1000 ]'
+done
+run "$refuse" io_uring_setup ENOSYS "$wsring" serve --port 0
+check "io_uring hidden: exit 78" complains 78 'seccomp|too old'
+run "$refuse" io_uring_setup ENOMEM "$wsring" serve --port 0
+check "memory may not be locked: exit 78, and how to raise the limit" complains 78 'RLIMIT_MEMLOCK.*ulimit -l'
+run "$refuse" bind EACCES "$wsring" serve --port 80
+check "no permission for the port: one line, exit 1" complains 1 'port 80: Permission denied.*1024'
+
+# --- The demonstration -----------------------------------------------------------------------------------------------------
+
+run "$wsring" demo -t 1s -c 16
+check "demo: both kinds of close, all accounted for" eval 'exits 0 && [ ! -s "$tmp/err" ] &&
+    tail -n 1 "$tmp/out" | grep -qE "^sent [0-9]+ = echoed [0-9]+ \+ undelivered [0-9]+ \+ in doubt [0-9]+; unaccounted 0; wrong 0; closes: 1000 x 8, 1001 x 8$"'
+exit $failed
