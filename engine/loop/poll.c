@@ -130,9 +130,12 @@ static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
     }
 }
 
+/* Those who wait and those who are new take turns at going first, so that neither fills every batch. */
 static void serve(wsr_engine *engine, struct wsr_batch *batch)
 {
     emit_wake(engine, batch);
+    if ((engine->stats.polls & 1) != 0)
+        serve_completions(engine, batch);
     unsigned before;
     do { /* a batch with room left is filled by those who wait, if there are any */
         before = batch->n;
@@ -191,10 +194,7 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
     }
     if (engine->fd_mode) { /* what this poll itself gave rise to must not wait for somebody to look */
         arm_timer(engine);
-        wsr_output_kick(engine);
-        int error = wsr_ring_submit(engine->ring);
-        if (error < 0)
-            return error;
+        return wsr_flush(engine);
     }
     return 0;
 }
@@ -202,13 +202,20 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
 int wsr_flush(wsr_engine *engine)
 {
     wsr_output_kick(engine);
-    return wsr_ring_submit(engine->ring);
+    int error = wsr_ring_submit(engine->ring);
+    wsr_ring_remind(engine->ring);
+    return error;
 }
 
 int wsr_engine_fd(wsr_engine *engine)
 {
+    int fd = wsr_ring_fd(engine->ring);
+    if (fd < 0) {
+        errno = -fd;
+        return WSR_ESYS;
+    }
     engine->fd_mode = true;
-    return wsr_ring_fd(engine->ring);
+    return fd;
 }
 
 void wsr_wake(wsr_engine *engine)

@@ -109,10 +109,13 @@ unsigned wsr_ring_buffers(const struct wsr_ring *ring);
 /*
  * The descriptor to poll for readability when the ring lives inside another loop: an eventfd, made at the first call
  * (-errno if it cannot be). It becomes readable when the kernel has something new since the last submit or wait, and
- * those clear it. Completions left untaken do not keep it readable; whoever leaves some may signal it himself
- * (wsr_sys_eventfd_signal). From the first call on a submit or wait costs one system call more.
+ * those clear it. Completions left untaken do not keep it readable: whoever leaves some calls wsr_ring_remind. From the
+ * first call on a submit or wait costs one system call more.
  */
 int wsr_ring_fd(struct wsr_ring *ring);
+
+/* Makes the descriptor of wsr_ring_fd readable if completions wait to be taken. */
+void wsr_ring_remind(struct wsr_ring *ring);
 
 /* Bytes mapped and allocated by the ring. */
 size_t wsr_ring_memory_bytes(const struct wsr_ring *ring);

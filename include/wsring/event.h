@@ -16,7 +16,7 @@ extern "C" {
 
 typedef enum wsr_event_type {
     WSR_EVENT_NONE = 0,
-    WSR_EVENT_OPEN,     /* the handshake is done; data: a wsr_request (server) or wsr_response (client) */
+    WSR_EVENT_OPEN,     /* the handshake is done (not after a REQUEST); data: a wsr_request (server) or wsr_response (client) */
     WSR_EVENT_REQUEST,  /* server, if asked for: an upgrade to accept or refuse; data: a wsr_request */
     WSR_EVENT_MESSAGE,  /* a whole message; opcode, data */
     WSR_EVENT_PING,     /* a ping, already answered; data: its payload */

@@ -38,7 +38,10 @@ WSR_API uint16_t wsr_listen_port(const wsr_engine *engine, wsr_listener listener
 /* Stops accepting on one listener; its connections live on. Returns 0, WSR_ESTALE. */
 WSR_API WSR_MUST_USE int wsr_unlisten(wsr_engine *engine, wsr_listener listener);
 
-/* Answer a REQUEST, in its batch or later: see wsr_endpoint_accept and wsr_endpoint_refuse. Also WSR_ESTALE. */
+/*
+ * Answer a REQUEST, in its batch or later: see wsr_endpoint_accept and wsr_endpoint_refuse. Also WSR_ESTALE. Once wsr_accept
+ * has returned 0 the connection is open: send at once, no OPEN event follows. After wsr_refuse, CLOSED follows.
+ */
 WSR_API WSR_MUST_USE int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const char *headers);
 WSR_API WSR_MUST_USE int wsr_refuse(wsr_engine *engine, wsr_conn conn, unsigned status, const char *headers, wsr_slice body);
 
