@@ -10,11 +10,13 @@
 #define DIGIT_BITS 6u
 #define DIGIT(tick, level) ((unsigned)((tick) >> ((level) * DIGIT_BITS)) & 63u)
 
-/* The first tick not earlier than ns. */
+#define TICK_LAST (UINT64_MAX >> TICK_SHIFT)
+
+/* The first tick not earlier than ns. The last one there is takes what is behind it: its successor's time would be 0. */
 static uint64_t tick_of(uint64_t ns)
 {
     uint64_t tick = ns >> TICK_SHIFT;
-    return tick + ((ns & ((UINT64_C(1) << TICK_SHIFT) - 1)) != 0);
+    return tick + (tick < TICK_LAST && (ns & ((UINT64_C(1) << TICK_SHIFT) - 1)) != 0);
 }
 
 void wsr_wheel_init(struct wsr_wheel *wheel, uint64_t now_ns)
