@@ -32,10 +32,30 @@ static void default_release(void *context, void *ptr, size_t size)
 
 const wsr_allocator wsr_allocator_default = {NULL, default_alloc, default_resize, default_release};
 
+/* What is kept free looks used to AddressSanitizer, which so would miss every use of a chunk that was given back. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISON 1
+#endif
+#endif
+#if defined(POISON) || defined(__SANITIZE_ADDRESS__)
+void __asan_poison_memory_region(const volatile void *addr, size_t size);
+void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
+#define poison __asan_poison_memory_region
+#define unpoison __asan_unpoison_memory_region
+#else
+static void poison(const volatile void *addr, size_t size)
+{
+    (void)addr;
+    (void)size;
+}
+#define unpoison poison
+#endif
+
 void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max)
 {
     memset(pool, 0, sizeof *pool);
-    pool->allocator = allocator != NULL ? allocator : &wsr_allocator_default;
+    pool->allocator = allocator != NULL && allocator->alloc != NULL ? allocator : &wsr_allocator_default;
     pool->kept_bytes_max = kept_bytes_max != 0 ? kept_bytes_max : KEPT_BYTES_DEFAULT;
     pool->out_bytes_max = out_bytes_max != 0 ? out_bytes_max : OUT_BYTES_DEFAULT;
 }
@@ -51,6 +71,7 @@ void wsr_pool_free(struct wsr_pool *pool)
         while (pool->free[i] != NULL) {
             struct wsr_chunk *chunk = pool->free[i];
             pool->free[i] = chunk->next;
+            unpoison(chunk->bytes, chunk_size(chunk) - sizeof *chunk);
             pool->allocator->release(pool->allocator->context, chunk, chunk_size(chunk));
         }
     }
@@ -67,23 +88,36 @@ static unsigned class_of(size_t size)
     return size_class < WSR_POOL_CLASSES ? size_class : WSR_POOL_CLASSES;
 }
 
+/* Of a chunk with room for `bytes`: its class, and its size in memory. */
+static size_t size_for(size_t bytes, unsigned *size_class)
+{
+    size_t size = bytes + sizeof(struct wsr_chunk);
+    *size_class = class_of(size);
+    return *size_class < WSR_POOL_CLASSES ? (size_t)1 << (*size_class + CLASS_MIN_SHIFT) : size;
+}
+
+static struct wsr_chunk *take_free(struct wsr_pool *pool, unsigned size_class, size_t size)
+{
+    struct wsr_chunk *chunk = size_class < WSR_POOL_CLASSES ? pool->free[size_class] : NULL;
+    if (chunk == NULL)
+        return NULL;
+    pool->free[size_class] = chunk->next;
+    pool->kept_bytes -= size;
+    unpoison(chunk->bytes, size - sizeof *chunk);
+    return chunk;
+}
+
 struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    size_t size = bytes + sizeof(struct wsr_chunk);
-    unsigned size_class = class_of(size);
-    if (size_class < WSR_POOL_CLASSES)
-        size = (size_t)1 << (size_class + CLASS_MIN_SHIFT);
+    unsigned size_class;
+    size_t size = size_for(bytes, &size_class);
     if (size > pool->out_bytes_max - pool->out_bytes) /* out_bytes never exceeds its limit */
         return NULL;
 
-    struct wsr_chunk *chunk;
-    if (size_class < WSR_POOL_CLASSES && pool->free[size_class] != NULL) {
-        chunk = pool->free[size_class];
-        pool->free[size_class] = chunk->next;
-        pool->kept_bytes -= size;
-    } else {
+    struct wsr_chunk *chunk = take_free(pool, size_class, size);
+    if (chunk == NULL) {
         chunk = pool->allocator->alloc(pool->allocator->context, size);
         if (chunk == NULL)
             return NULL;
@@ -108,6 +142,7 @@ void wsr_pool_put(struct wsr_pool *pool, struct wsr_chunk *chunk)
         return;
     }
     pool->kept_bytes += size;
+    poison(chunk->bytes, size - sizeof *chunk);
     chunk->next = pool->free[chunk->size_class];
     pool->free[chunk->size_class] = chunk;
 }
@@ -121,8 +156,37 @@ void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list)
     }
 }
 
+/* Makes a chunk that began where it was put larger, where it is or elsewhere. */
+static struct wsr_chunk *resize(struct wsr_pool *pool, struct wsr_chunk *chunk, unsigned size_class, size_t size)
+{
+    const size_t old_size = chunk_size(chunk), len = chunk->len;
+    if (size - old_size > pool->out_bytes_max - pool->out_bytes)
+        return NULL;
+    chunk = pool->allocator->resize(pool->allocator->context, chunk, old_size, size);
+    if (chunk == NULL)
+        return NULL;
+    pool->allocations++;
+    pool->out_bytes += size - old_size;
+    chunk->start = chunk->data = chunk->bytes;
+    chunk->len = len;
+    chunk->end = (uint8_t *)chunk + size;
+    chunk->size_class = size_class;
+    return chunk;
+}
+
 struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, size_t room)
 {
+    if (room > SIZE_MAX / 2 - chunk->len)
+        return NULL;
+    unsigned size_class;
+    const size_t size = size_for(chunk->len + room, &size_class);
+    /*
+     * A kept chunk costs a copy. Without one the allocator resizes, which for large ones moves pages instead of bytes, and
+     * never has both in memory; a stream of messages finds kept chunks of both sizes after the first.
+     */
+    const bool kept = size_class < WSR_POOL_CLASSES && pool->free[size_class] != NULL;
+    if (!kept && size > chunk_size(chunk) && chunk->data == chunk->bytes)
+        return resize(pool, chunk, size_class, size);
     struct wsr_chunk *larger = wsr_pool_get(pool, chunk->len + room);
     if (larger == NULL)
         return NULL;

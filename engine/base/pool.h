@@ -35,7 +35,7 @@ struct wsr_pool {
     uint64_t allocations;              /* calls to the allocator, ever */
 };
 
-/* allocator NULL: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */
+/* allocator NULL, or one without functions: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */
 void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max);
 void wsr_pool_free(struct wsr_pool *pool); /* every chunk must be back */
 
