@@ -296,8 +296,8 @@ $(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(LIB_A) $(B)/.flags-
 
 bench-programs: all $(BENCH) $(MICRO)
 
-# A bench is bench/NAME.sh, given the build folder, or else the program bench/bench_NAME.c.
-bench_run = @if [ -x bench/$1.sh ]; then exec bench/$1.sh $(B); elif [ -x $(B)/bench/bench_$1 ]; then exec $(B)/bench/bench_$1; \
+# A bench is bench/NAME.sh, given the build folder, or else the program bench/bench_NAME.c; ARGS are its options.
+bench_run = @if [ -x bench/$1.sh ]; then exec bench/$1.sh $(B) $(ARGS); elif [ -x $(B)/bench/bench_$1 ]; then exec $(B)/bench/bench_$1 $(ARGS); \
 	else echo 'make bench-$1: there is no bench/$1.sh and no bench/bench_$1.c' >&2; exit 1; fi
 bench_make = @tools/setup.sh bench
 bench-echo: ## our echo against raw TCP echoes
