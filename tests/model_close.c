@@ -94,13 +94,13 @@ static struct model {
         unsigned who;
     } path[DEPTH_MAX];
     unsigned depth;
-    /* Every state met, in the order of meeting, and an open-addressed index into them (0: free, else 1 + number). */
+    /* Every state met, in the order of meeting, and an open-addressed index into them. */
     struct met {
         struct run run;
         bool finished;
     } *met;
-    uint32_t *index;
-    size_t met_cap, index_cap;
+    uint64_t *index;
+    size_t met_cap, index_cap; /* the latter a power of two */
 } model;
 
 __attribute__((format(printf, 1, 2))) static void violate(const char *format, ...)
@@ -360,7 +360,7 @@ static void check_ignored(const struct end *e, unsigned role)
         must_ignore(e, role, WSR_CI_FAILURE); /* nothing is read and nothing sent: there is nothing to fail */
 }
 
-/* --- What can happen: each returns false, and changes nothing that counts, if it cannot happen now ------------------ */
+/* --- What can happen: each returns false, and changes nothing, if it cannot happen now -------------------------------- */
 
 static bool app_sends(struct run *r, unsigned who)
 {
@@ -694,23 +694,39 @@ static void *grow(void *ptr, size_t bytes)
     return grown;
 }
 
-/* Where r is in the index, or would be. */
-static uint32_t *find(const struct run *r)
+/* Where r is in the index, or would be. An entry is the upper half of the hash and, lower, 1 + the number; 0 is free. */
+static uint64_t *find(const struct run *r, uint64_t h)
 {
-    for (size_t i = hash(r) % model.index_cap;; i = (i + 1) % model.index_cap)
-        if (model.index[i] == 0 || memcmp(&model.met[model.index[i] - 1].run, r, sizeof *r) == 0)
+    for (size_t i = h & (model.index_cap - 1);; i = (i + 1) & (model.index_cap - 1)) {
+        const uint64_t entry = model.index[i];
+        if (entry == 0 || (entry >> 32 == h >> 32 && memcmp(&model.met[(uint32_t)entry - 1].run, r, sizeof *r) == 0))
             return &model.index[i];
+    }
+}
+
+static uint64_t entry_of(uint64_t h, uint32_t number)
+{
+    return (h & 0xFFFFFFFF00000000u) | (number + 1u);
+}
+
+static void clear_index(size_t cap)
+{
+    model.index_cap = cap;
+    model.index = grow(model.index, cap * sizeof *model.index);
+    memset(model.index, 0, cap * sizeof *model.index);
 }
 
 /* Notes a state and returns its number; UINT32_MAX if it had been met before (and whether all that follows is known). */
 static uint32_t meet(const struct run *r, bool *finished)
 {
-    const uint32_t known = *find(r);
-    if (known != 0) {
-        *finished = model.met[known - 1].finished;
+    const uint64_t h = hash(r);
+    uint64_t *entry = find(r, h);
+    if (*entry != 0) {
+        *finished = model.met[(uint32_t)*entry - 1].finished;
         return UINT32_MAX;
     }
     const uint32_t number = (uint32_t)model.result.states++;
+    *entry = entry_of(h, number);
     if (number == model.met_cap) {
         model.met_cap = model.met_cap == 0 ? 4096 : model.met_cap * 2;
         model.met = grow(model.met, model.met_cap * sizeof *model.met);
@@ -718,13 +734,12 @@ static uint32_t meet(const struct run *r, bool *finished)
     memcpy(&model.met[number].run, r, sizeof *r);
     model.met[number].finished = false;
     if (2 * model.result.states > model.index_cap) {
-        model.index_cap *= 4;
-        model.index = grow(model.index, model.index_cap * sizeof *model.index);
-        memset(model.index, 0, model.index_cap * sizeof *model.index);
-        for (uint32_t i = 0; i < number; i++)
-            *find(&model.met[i].run) = i + 1;
+        clear_index(model.index_cap * 4);
+        for (uint32_t i = 0; i <= number; i++) {
+            const uint64_t hi = hash(&model.met[i].run);
+            *find(&model.met[i].run, hi) = entry_of(hi, i);
+        }
     }
-    *find(r) = number + 1;
     return number;
 }
 
@@ -743,19 +758,22 @@ static void explore(const struct run *r)
             check_ignored(&r->end[who], who);
 
     bool final = true;
+    struct run next;
+    memcpy(&next, r, sizeof next);
     for (unsigned i = 0; i < 2 * EVENTS && model.result.violation == NULL; i++) {
-        struct run next;
-        memcpy(&next, r, sizeof next);
-        model.path[model.depth++] = (struct step){events[i / 2].name, i % 2};
-        if (model.depth > model.result.depth)
+        model.path[model.depth] = (struct step){events[i / 2].name, i % 2};
+        if (!events[i / 2].happens(&next, i % 2))
+            continue;
+        final = false;
+        if (++model.depth > model.result.depth)
             model.result.depth = model.depth;
-        if (events[i / 2].happens(&next, i % 2)) {
-            final = false;
-            if (model.result.violation == NULL)
-                explore(&next);
-        }
-        if (model.result.violation == NULL)
-            model.depth--;
+        if (model.result.violation != NULL)
+            return;
+        explore(&next);
+        if (model.result.violation != NULL)
+            return;
+        model.depth--;
+        memcpy(&next, r, sizeof next);
     }
     if (final) {
         model.result.ends++;
@@ -792,9 +810,7 @@ static struct model_result model_explore(const struct wsr_close_table *table, co
     model.world = &limited;
     model.depth = 0;
     memset(&model.result, 0, sizeof model.result);
-    model.index_cap = 1024;
-    model.index = grow(model.index, model.index_cap * sizeof *model.index);
-    memset(model.index, 0, model.index_cap * sizeof *model.index);
+    clear_index(1024);
     struct run start;
     memset(&start, 0, sizeof start);
     explore(&start);
