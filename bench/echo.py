@@ -107,7 +107,10 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         command = [part.replace("{port}", str(self.port)) for part in self.command]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bind_life(core))
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bind_life(core))
+        except OSError as problem:
+            raise RuntimeError(f"{self.name}: {problem.strerror}: {shlex.join(command)}") from problem
         deadline = time.monotonic() + 10
         line = b""
         while not line.endswith(b"\n"):
