@@ -53,6 +53,7 @@ int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_alloca
     if (env->kernels == NULL)
         return WSR_ECONFIG;
     env->consume = wsr_consume_for(env->kernels);
+    env->batch_serial = 1;
     wsr_pool_init(&env->pool, allocator, 0, memory_bytes_max);
     return WSR_OK;
 }
@@ -75,6 +76,7 @@ void wsr_env_release(struct wsr_env *env)
     wsr_pool_put_list(&env->pool, env->retired);
     env->retired = NULL;
     env->retired_bytes = 0;
+    env->batch_serial++;
 }
 
 /* ---- life ---- */
@@ -118,6 +120,7 @@ void wsr_endpoint_opened(struct wsr_endpoint *ep, uint64_t now_ns)
 wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len)
 {
     assert(batch->n < batch->cap);
+    ep->emitted_in = ep->env->batch_serial;
     wsr_event *event = &batch->ev[batch->n++];
     *event = (wsr_event){
         .type = (uint8_t)type,

@@ -27,6 +27,7 @@ struct wsr_env {
     const struct wsr_kernels *kernels;
     const struct wsr_consume *consume;
     struct wsr_chunk *retired;       /* memory that events of the current batch point to */
+    uint32_t batch_serial;           /* counts batches; endpoints note in which they emitted */
     size_t retired_bytes;            /* their payload bytes: what the batch holds beyond the transport's own buffers */
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
@@ -80,6 +81,7 @@ struct wsr_endpoint {
     uint16_t flags;
     uint32_t empty_fragments;     /* in this message */
     uint32_t control_run;         /* control frames since the last data frame */
+    uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
 
     struct wsr_outbox out;
     struct wsr_close close;

@@ -283,6 +283,15 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
     return took + take;
 }
 
+/*
+ * A Close is not taken in the batch that holds messages from before it: the application shall see those, and may answer
+ * them, while it still can.
+ */
+static bool close_waits(const struct wsr_endpoint *ep, uint8_t first)
+{
+    return (first & 0x0F) == WSR_CLOSE && ep->emitted_in == ep->env->batch_serial && wsr_close_is_open(&ep->close);
+}
+
 size_t wsr_receive_frames(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
     size_t done = 0;
@@ -293,6 +302,8 @@ size_t wsr_receive_frames(struct wsr_endpoint *ep, struct wsr_batch *batch, uint
             if (error == WSR_OK && (done == len || batch->n == batch->cap))
                 break;
         }
+        if (error == WSR_OK && !ep->in_payload && ep->head_len == 0 && close_waits(ep, p[done]))
+            break;
         if (error == WSR_OK)
             done += take_piece(ep, batch, p + done, len - done, &error);
         if (error < 0)

@@ -70,8 +70,9 @@ WSR_API void wsr_endpoint_free(wsr_endpoint *endpoint); /* NULL is fine */
 
 /*
  * Takes in bytes received at now_ns and writes up to cap events to ev, *n of them. in is unmasked in place; events point
- * into it, so it must stay until the next feed. *consumed < in.len only if the events ran out of room (or the answer to a
- * REQUEST is awaited): feed the rest again, in the same memory, before anything newer. Invalid input is not an error of
+ * into it, so it must stay until the next feed. *consumed < in.len if the events ran out of room, if the answer to a
+ * REQUEST is awaited, or if a Close follows messages of this feed (it waits until they were seen and perhaps answered):
+ * feed the rest again, in the same memory, before anything newer. Invalid input is not an error of
  * this call: the endpoint fails the connection by itself (RFC 6455 section 7.1.7) and says so in CLOSED.
  * Returns 0, or WSR_EINVAL (cap 0). May allocate.
  */
