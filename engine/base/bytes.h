@@ -1,5 +1,5 @@
 /*
- * base/bytes.h - numbers in network order, and slices of string literals.
+ * base/bytes.h - numbers in network order, and texts as bytes.
  */
 #ifndef WSR_BASE_BYTES_H
 #define WSR_BASE_BYTES_H
@@ -50,10 +50,13 @@ static inline void wsr_store_key(uint8_t *p, uint32_t key)
     p[3] = (uint8_t)(key >> 24);
 }
 
+/* A literal's bytes. Not for proto, which calls no libc: wsr_error_slice is. */
 static inline wsr_slice wsr_slice_of(const char *text)
 {
-    wsr_slice slice = {(const uint8_t *)text, text != NULL ? strlen(text) : 0};
-    return slice;
+    return (wsr_slice){(const uint8_t *)text, text != NULL ? strlen(text) : 0};
 }
+
+/* wsr_error_text with its length. */
+wsr_slice wsr_error_slice(int error);
 
 #endif

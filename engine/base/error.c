@@ -1,7 +1,7 @@
 /*
  * base/error.c - the error table of wsring/types.h, looked up.
  */
-#include <wsring/types.h>
+#include "base/bytes.h"
 
 struct row {
     int value;
@@ -35,6 +35,12 @@ const char *wsr_error_name(int error)
 const char *wsr_error_text(int error)
 {
     return row_of(error)->text;
+}
+
+wsr_slice wsr_error_slice(int error)
+{
+    const char *text = row_of(error)->text;
+    return (wsr_slice){(const uint8_t *)text, strlen(text)};
 }
 
 uint16_t wsr_error_close_code(int error)

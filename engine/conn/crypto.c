@@ -15,3 +15,9 @@ int wsr_env_crypto(struct wsr_env *env, struct wsr_crypto_stream **stream)
     wsr_keypool_init(&env->keys, wsr_crypto_stream_fill, *stream, wsr_crypto_fork_epoch());
     return WSR_OK;
 }
+
+void wsr_env_crypto_end(struct wsr_env *env, struct wsr_crypto_stream *stream)
+{
+    wsr_keypool_wipe(&env->keys);
+    wsr_crypto_stream_close(stream);
+}

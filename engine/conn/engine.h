@@ -188,5 +188,7 @@ void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct ws
 
 /* Fills env's random, sha1 and key pool from OpenSSL. */
 WSR_MUST_USE int wsr_env_crypto(struct wsr_env *env, struct wsr_crypto_stream **stream);
+/* Wipes the keys and frees the stream, NULL if there is none. */
+void wsr_env_crypto_end(struct wsr_env *env, struct wsr_crypto_stream *stream);
 
 #endif

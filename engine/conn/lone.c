@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "conn/engine.h"
-#include "tls/crypto.h"
 
 struct lone {
     struct wsr_endpoint ep; /* first: a wsr_endpoint * of the public interface is this */
@@ -43,7 +42,7 @@ int wsr_endpoint_open(wsr_endpoint **out, const wsr_endpoint_config *config, uin
         error = wsr_endpoint_init(&lone->ep, &lone->env, config, now_ns);
     if (error < 0) {
         wsr_env_fini(&lone->env);
-        wsr_crypto_stream_close(lone->crypto);
+        wsr_env_crypto_end(&lone->env, lone->crypto);
         allocator->release(allocator->context, lone, sizeof *lone);
         return error;
     }
@@ -59,8 +58,7 @@ void wsr_endpoint_free(wsr_endpoint *endpoint)
     const wsr_allocator *allocator = lone->env.pool.allocator;
     wsr_endpoint_fini(&lone->ep);
     wsr_env_fini(&lone->env);
-    wsr_keypool_wipe(&lone->env.keys);
-    wsr_crypto_stream_close(lone->crypto);
+    wsr_env_crypto_end(&lone->env, lone->crypto);
     allocator->release(allocator->context, lone, sizeof *lone);
 }
 

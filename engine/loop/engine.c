@@ -7,7 +7,6 @@
 
 #include "conn/engine.h"
 #include "ring/sys.h"
-#include "tls/crypto.h"
 
 #define CONNECTIONS_DEFAULT 16384u
 #define BATCH_BYTES_DEFAULT ((uint64_t)4 << 20)
@@ -164,8 +163,7 @@ void wsr_engine_close(wsr_engine *engine)
         wsr_sys_close(engine->wake_fd);
     wsr_table_fini(engine);
     wsr_env_fini(&engine->env);
-    wsr_keypool_wipe(&engine->env.keys);
-    wsr_crypto_stream_close(engine->crypto);
+    wsr_env_crypto_end(&engine->env, engine->crypto);
     if (engine->held != NULL)
         allocator->release(allocator->context, engine->held, engine->buffers_n * sizeof engine->held[0]);
     allocator->release(allocator->context, engine, sizeof *engine);

@@ -105,7 +105,7 @@ static const wsr_slice no_reason = {NULL, 0};
 void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error)
 {
     note_cause(ep, error, 0);
-    wsr_slice reason = wsr_slice_of(wsr_error_text(error));
+    wsr_slice reason = wsr_error_slice(error);
     if (reason.len > WSR_CLOSE_REASON_MAX)
         reason.len = 0;
     if (ep->close.state == WSR_CS_OPEN)
@@ -214,8 +214,10 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->code = (ep->flags & WSR_EP_OPEN) != 0 ? wsr_close_code(close) : WSR_CLOSE_ABNORMAL;
     record->code_sent = wsr_close_code_sent(close);
     record->code_received = close->code_received;
-    if (record->clean && record->cause == WSR_ETRUNCATED)
+    if (record->clean) { /* whatever broke after both Closes had passed did no harm */
         record->cause = WSR_OK;
+        record->sys_errno = 0;
+    }
     record->messages_in = ep->messages_in;
     record->bytes_in = ep->bytes_in;
     record->frames_in = ep->frames_in;

@@ -95,7 +95,8 @@ WSR_API uint64_t wsr_endpoint_deadline(const wsr_endpoint *endpoint);
 WSR_API WSR_MUST_USE int wsr_endpoint_tick(wsr_endpoint *endpoint, uint64_t now_ns, wsr_event *ev, unsigned cap, unsigned *n);
 
 /*
- * The transport ended: sys_errno 0 for an orderly end of stream, else why it broke. Gives CLOSED if that had not come yet.
+ * The transport's receiving side ended: sys_errno 0 for an orderly end of stream, else why it broke. Gives CLOSED, unless
+ * there is still a Close to be sent: then go on draining, and CLOSED comes with a later tick, at the latest at the deadline.
  */
 WSR_API WSR_MUST_USE int wsr_endpoint_eof(wsr_endpoint *endpoint, uint64_t now_ns, int sys_errno, wsr_event *ev, unsigned cap, unsigned *n);
 
