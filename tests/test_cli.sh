@@ -242,6 +242,12 @@ background "$python" tests/cli/peer.py corrupt 37
 wait_line "$tmp/corrupt.out" '^[0-9]'
 run "$wsring" load "ws://127.0.0.1:$(cat "$tmp/corrupt.out")/" -n 100 -c 1 -s 100
 check "one flipped bit is found, exit 1" eval 'exits 1 && out_has "wrong 1; " && out_has "^wrong .*message 36: byte 99 of 100 "'
+name=mute
+background "$python" tests/cli/peer.py mute
+wait_line "$tmp/mute.out" '^[0-9]'
+run "$wsring" load "ws://127.0.0.1:$(cat "$tmp/mute.out")/" -n 10 -c 1 -d 10 --patience 300ms
+check "a server that never echoes is cut, its messages in doubt, exit 1" eval 'exits 1 && out_has "WSR_EABORTED x 1" &&
+    out_has "^sent 10 = echoed 0 \+ undelivered 0 \+ in doubt 10; unaccounted 0; wrong 0; closes: 1006 x 1$"'
 name=refuse
 background "$python" tests/cli/peer.py refuse
 wait_line "$tmp/refuse.out" '^[0-9]'

@@ -1,24 +1,22 @@
 /*
  * tools/load.c - `wsring load URL`: connections that send, verify and measure (traffic.h), one engine a thread.
  *
- * This is the command line, the threads and their phases: connect, send, wait for the last echoes, close with 1000.
+ * This is the command line, the threads, and the sum of what they found. What each thread does is load_worker.c's.
  */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tools/cmd.h"
 #include "tools/load_report.h"
+#include "tools/load_worker.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
-#include "tools/traffic.h"
 #include "tools/url.h"
 
 #define SECOND_NS 1000000000ull
@@ -30,25 +28,10 @@ struct arguments {
     struct url url;
     struct size_mix sizes;
     struct traffic_config traffic;
-    uint64_t duration_ns; /* 0: until the messages are sent */
-    uint64_t patience_ns; /* for the last echoes, and for the closing */
+    struct load_phases phases;
     unsigned threads;
     bool json, quiet;
 };
-
-struct worker {
-    const struct arguments *arguments;
-    struct traffic_config config; /* this thread's share */
-    struct traffic traffic;
-    pthread_t thread;
-    pthread_barrier_t *connected; /* so that all begin to send together */
-    int error, error_errno;
-    double cpu_seconds; /* process-wide, over this worker's sending */
-    bool progress;      /* prints the progress line: the first worker does */
-};
-
-/* What the progress line shows: all threads together. */
-static atomic_uint_fast64_t echoed_ever, bytes_ever;
 
 enum { KEY_TEXT = 1, KEY_BINARY, KEY_MIX, KEY_FRAGMENT, KEY_PING, KEY_SEED, KEY_JSON, KEY_THREADS, KEY_PATIENCE };
 
@@ -65,7 +48,7 @@ static const struct argp_option options[] = {
     {"ping", KEY_PING, "FRACTION", 0, "send a ping before this part of the messages (0)", 2},
     {"threads", KEY_THREADS, "N", 0, "engines, each on a thread of its own with its share of the connections (1)", 3},
     {"seed", KEY_SEED, "N", 0, "another seed makes other messages in another order (1)", 3},
-    {"patience", KEY_PATIENCE, "TIME", 0, "how long to wait for the last echoes, and for the closing (10s)", 3},
+    {"patience", KEY_PATIENCE, "TIME", 0, "give up when nothing has come for this long (10s)", 3},
     {"json", KEY_JSON, NULL, 0, "print the result as one JSON object", 4},
     {"quiet", 'q', NULL, 0, "no progress line (there is one only on a terminal)", 4},
     {0},
@@ -120,7 +103,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         a->traffic.depth = (uint32_t)n;
         break;
     case 't':
-        parse_time(state, "-t", value, &a->duration_ns);
+        parse_time(state, "-t", value, &a->phases.duration_ns);
         break;
     case 'n':
         parse_count(state, "-n", value, UINT64_MAX / 2, &a->traffic.messages_max);
@@ -151,7 +134,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         parse_count(state, "--seed", value, UINT64_MAX / 2, &a->traffic.seed);
         break;
     case KEY_PATIENCE:
-        parse_time(state, "--patience", value, &a->patience_ns);
+        parse_time(state, "--patience", value, &a->phases.patience_ns);
         break;
     case KEY_JSON:
         a->json = true;
@@ -179,108 +162,10 @@ static const struct argp argp = {
     "(the report says what), 2 usage, 78 io_uring is refused.",
     NULL, NULL, NULL};
 
-/* --- One thread ---------------------------------------------------------------------------------------------------------- */
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-static void print_progress(const char *phase, uint64_t begin_ns)
-{
-    static uint64_t last_ns, last_echoed;
-    uint64_t now_ns = cmd_now_ns();
-    if (now_ns - last_ns < SECOND_NS)
-        return;
-    uint64_t echoed = atomic_load_explicit(&echoed_ever, memory_order_relaxed);
-    char size[24];
-    if (last_ns != 0)
-        fprintf(stderr, "\r%5.0f s  %s  %" PRIu64 " messages (%.0f/s), %s verified\033[K", (double)(now_ns - begin_ns) / 1e9, phase, echoed,
-                (double)(echoed - last_echoed) * 1e9 / (double)(now_ns - last_ns),
-                format_size(size, sizeof size, atomic_load_explicit(&bytes_ever, memory_order_relaxed)));
-    last_ns = now_ns;
-    last_echoed = echoed;
-}
-
-/* Steps until deadline_ns at the latest, and wakes once a second where there is a progress line. False: the engine failed. */
-static bool step(struct worker *w, uint64_t deadline_ns, const char *phase, uint64_t begin_ns)
-{
-    struct traffic *t = &w->traffic;
-    uint64_t echoed = t->totals.echoed, bytes = t->totals.echoed_bytes, now_ns = cmd_now_ns();
-    uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-    if (w->progress && wait_ns > SECOND_NS)
-        wait_ns = SECOND_NS;
-    int n = traffic_step(t, wait_ns > INT64_MAX ? -1 : (int64_t)wait_ns);
-    atomic_fetch_add_explicit(&echoed_ever, t->totals.echoed - echoed, memory_order_relaxed);
-    atomic_fetch_add_explicit(&bytes_ever, t->totals.echoed_bytes - bytes, memory_order_relaxed);
-    if (w->progress)
-        print_progress(phase, begin_ns);
-    if (n >= 0)
-        return true;
-    w->error = n;
-    w->error_errno = errno;
-    return false;
-}
-
-/* Connects, sends, waits, closes: each phase ends by a signal too. */
-static void run_phases(struct worker *w)
-{
-    const struct arguments *a = w->arguments;
-    struct traffic *t = &w->traffic;
-    bool going = true;
-    uint64_t begin_ns = cmd_now_ns();
-    while (going && !traffic_connected(t) && signals_count() == 0)
-        going = step(w, UINT64_MAX, "connecting", begin_ns);
-    pthread_barrier_wait(w->connected);
-
-    double cpu = cpu_seconds();
-    uint64_t end_ns = a->duration_ns > 0 ? cmd_now_ns() + a->duration_ns : UINT64_MAX;
-    if (signals_count() == 0)
-        traffic_start(t);
-    while (going && !traffic_done(t) && !traffic_sent_all(t) && signals_count() == 0 && cmd_now_ns() < end_ns)
-        going = step(w, end_ns, "sending", begin_ns);
-
-    traffic_finish(t, 0, w->config.connections);
-    uint64_t patience_ns = cmd_now_ns() + a->patience_ns;
-    while (going && !traffic_done(t) && signals_count() < 2 && cmd_now_ns() < patience_ns) {
-        going = step(w, patience_ns, "finishing", begin_ns);
-        if (t->in_flight == 0 && w->cpu_seconds == 0)
-            w->cpu_seconds = cpu_seconds() - cpu;
-    }
-    if (w->cpu_seconds == 0)
-        w->cpu_seconds = cpu_seconds() - cpu;
-
-    if (going && !traffic_done(t)) {
-        traffic_cut(t);
-        patience_ns = cmd_now_ns() + SECOND_NS;
-        while (going && !traffic_done(t) && cmd_now_ns() < patience_ns)
-            going = step(w, patience_ns, "cutting", begin_ns);
-    }
-}
-
-static void *worker_thread(void *context)
-{
-    struct worker *w = context;
-    errno = 0;
-    w->error = traffic_open(&w->traffic, &w->config);
-    w->error_errno = errno;
-    if (w->error == WSR_OK) {
-        signals_watch(w->traffic.engine);
-        run_phases(w);
-        signals_unwatch(w->traffic.engine);
-    } else {
-        pthread_barrier_wait(w->connected);
-    }
-    traffic_close(&w->traffic);
-    return NULL;
-}
-
 /* --- All of them --------------------------------------------------------------------------------------------------------- */
 
 /* Deals out connections and messages, the first workers getting what does not divide. */
-static void deal(const struct arguments *a, struct worker *workers, unsigned n)
+static void deal(const struct arguments *a, struct load_worker *workers, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         struct traffic_config *config = &workers[i].config;
@@ -288,38 +173,38 @@ static void deal(const struct arguments *a, struct worker *workers, unsigned n)
         config->connections = a->traffic.connections / n + (i < a->traffic.connections % n);
         config->messages_max = a->traffic.messages_max / n + (i < a->traffic.messages_max % n);
         config->seed = corpus_seed(a->traffic.seed, i);
-        workers[i].arguments = a;
+        workers[i].phases = &a->phases;
     }
 }
 
-static void run_workers(struct worker *workers, unsigned n)
+static void run_workers(struct load_worker *workers, unsigned n)
 {
     pthread_barrier_t connected;
     pthread_barrier_init(&connected, NULL, n);
     for (unsigned i = 0; i < n; i++)
         workers[i].connected = &connected;
     for (unsigned i = 1; i < n; i++) {
-        int error = pthread_create(&workers[i].thread, NULL, worker_thread, &workers[i]);
+        int error = pthread_create(&workers[i].thread, NULL, load_worker_run, &workers[i]);
         if (error != 0) {
             /* The barrier counts on all of them. */
             cmd_complain("load", "cannot start thread %u: %s", i, strerror(error));
             exit(WSR_EXIT_FAILED);
         }
     }
-    worker_thread(&workers[0]);
+    load_worker_run(&workers[0]);
     for (unsigned i = 1; i < n; i++)
         pthread_join(workers[i].thread, NULL);
     pthread_barrier_destroy(&connected);
 }
 
 /* Adds up, prints, and returns the exit code. */
-static int report(const struct arguments *a, const struct worker *workers, unsigned n, struct traffic_totals *totals)
+static int report(const struct arguments *a, const struct load_worker *workers, unsigned n, struct traffic_totals *totals)
 {
     struct load_result result = {.url = a->url_text, .connections = a->traffic.connections, .depth = a->traffic.depth, .threads = n};
     bool failed = false;
     traffic_totals_init(totals);
     for (unsigned i = 0; i < n; i++) {
-        const struct worker *w = &workers[i];
+        const struct load_worker *w = &workers[i];
         traffic_totals_add(totals, &w->traffic.totals);
         if (w->cpu_seconds > result.cpu_seconds)
             result.cpu_seconds = w->cpu_seconds;
@@ -348,7 +233,7 @@ static int report(const struct arguments *a, const struct worker *workers, unsig
     return result.complete ? WSR_EXIT_OK : WSR_EXIT_FAILED;
 }
 
-static int load(struct arguments *a, struct worker *workers, struct traffic_totals *totals)
+static int load(struct arguments *a, struct load_worker *workers, struct traffic_totals *totals)
 {
     struct corpus corpus;
     if (!corpus_make(&corpus, a->sizes.max, a->traffic.seed)) {
@@ -375,7 +260,7 @@ static int load(struct arguments *a, struct worker *workers, struct traffic_tota
 
 int wsr_cmd_load(int argc, char **argv)
 {
-    static struct arguments a = {.sizes_text = "20", .kind = "binary", .patience_ns = 10 * SECOND_NS, .threads = 1};
+    static struct arguments a = {.sizes_text = "20", .kind = "binary", .phases = {.patience_ns = 10 * SECOND_NS}, .threads = 1};
     static struct traffic_totals totals;
     a.traffic.connections = 10;
     a.traffic.depth = 1;
@@ -387,8 +272,8 @@ int wsr_cmd_load(int argc, char **argv)
     a.traffic.port = a.url.port;
     a.traffic.host = a.url.authority;
     a.traffic.target = a.url.target;
-    if (a.duration_ns == 0 && a.traffic.messages_max == 0)
-        a.duration_ns = 5 * SECOND_NS;
+    if (a.phases.duration_ns == 0 && a.traffic.messages_max == 0)
+        a.phases.duration_ns = 5 * SECOND_NS;
     if (a.threads > a.traffic.connections)
         a.threads = a.traffic.connections;
     if (a.traffic.messages_max > 0 && a.threads > a.traffic.messages_max)
@@ -400,7 +285,7 @@ int wsr_cmd_load(int argc, char **argv)
         return WSR_EXIT_FAILED;
     }
 
-    struct worker *workers = calloc(a.threads, sizeof *workers);
+    struct load_worker *workers = calloc(a.threads, sizeof *workers);
     if (workers == NULL) {
         cmd_complain("load", "out of memory");
         return WSR_EXIT_FAILED;

@@ -5,6 +5,7 @@
     peer.py slow PORT MESSAGES SIZE  sends as long as the server takes more, reads nothing meanwhile; then checks every echo
     peer.py subprotocol PORT OFFER   prints the subprotocol the server chose, or "none"
     peer.py corrupt MESSAGE          an echo server that flips a bit of that message; prints its port
+    peer.py mute                     a server that takes everything and echoes nothing; prints its port
     peer.py refuse                   an HTTP server that answers 403; prints its port
 """
 import base64
@@ -131,11 +132,16 @@ def listen():
     return connection, head.split(b"\r\n\r\n", 1)
 
 
-def corrupt(message):
+def upgraded():
     s, (head, rest) = listen()
     key = [line.split(b":", 1)[1].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")][0]
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    return s, rest
+
+
+def corrupt(message):
+    s, rest = upgraded()
     n = 0
     while True:
         got, rest = frames(rest)
@@ -153,6 +159,15 @@ def corrupt(message):
         rest += more
 
 
+def mute():
+    s, _ = upgraded()
+    try:
+        while s.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+
+
 def refuse():
     s, _ = listen()
     s.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -163,4 +178,4 @@ def refuse():
 
 if __name__ == "__main__":
     command, arguments = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
-    {"silent": silent, "slow": slow, "subprotocol": subprotocol, "corrupt": corrupt, "refuse": refuse}[command](*arguments)
+    {"silent": silent, "slow": slow, "subprotocol": subprotocol, "corrupt": corrupt, "mute": mute, "refuse": refuse}[command](*arguments)
