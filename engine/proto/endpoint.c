@@ -174,10 +174,15 @@ size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
 
 /* ---- out ---- */
 
+static bool may_send(const struct wsr_endpoint *ep)
+{
+    return (ep->flags & WSR_EP_OPEN) != 0 && wsr_close_is_open(&ep->close);
+}
+
 /* May a payload of this size be queued now? */
 static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 {
-    if ((ep->flags & WSR_EP_OPEN) == 0 || !wsr_close_is_open(&ep->close))
+    if (!may_send(ep))
         return WSR_ESTATE;
     if (opcode != WSR_TEXT && opcode != WSR_BINARY)
         return WSR_EINVAL;
@@ -193,16 +198,17 @@ static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 
 int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 {
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
     if (opcode == WSR_PING || opcode == WSR_PONG) {
         if (payload.len > WSR_CONTROL_PAYLOAD_MAX)
             return WSR_ETOOBIG;
-        int error = admit(ep, WSR_BINARY, 0);
-        return error == WSR_ESTATE ? error : wsr_outbox_control(&ep->out, &ep->env->pool, opcode, payload);
+        if (!may_send(ep))
+            return WSR_ESTATE;
+        return wsr_outbox_control(&ep->out, &framer, opcode, payload);
     }
     int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
     return wsr_outbox_frame(&ep->out, &framer, (uint8_t)(WSR_FIN | (unsigned)opcode), payload);
 }
 
@@ -286,7 +292,8 @@ static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
     }
     if (!pinged && now_ns >= add_ns(ep->received_ns, limits->ping_interval_ns)) {
         /* No memory for a ping is no reason to end: the idle deadline still stands. */
-        int queued = wsr_outbox_control(&ep->out, &ep->env->pool, WSR_PING, (wsr_slice){NULL, 0});
+        struct wsr_framer framer = wsr_endpoint_framer(ep);
+        int queued = wsr_outbox_control(&ep->out, &framer, WSR_PING, (wsr_slice){NULL, 0});
         (void)queued;
         ep->flags |= WSR_EP_PINGED;
     }

@@ -13,14 +13,16 @@
 #define CHUNK_FIRST_BYTES (4096u - sizeof(struct wsr_chunk))
 #define CHUNK_NEXT_BYTES (32768u - sizeof(struct wsr_chunk))
 
+/* The newest of each kind that came while the transport was busy. Frames that need not wait so stand behind, in wire form. */
 struct wsr_lane {
     bool has_pong, has_ping;
     uint8_t pong_len, ping_len;
     uint8_t pong[WSR_CONTROL_PAYLOAD_MAX];
     uint8_t ping[WSR_CONTROL_PAYLOAD_MAX];
+    uint32_t frames; /* in wire form */
 };
 
-#define LANE_FRAMES_BYTES (2 * (6 + WSR_CONTROL_PAYLOAD_MAX))
+#define CONTROL_FRAME_MAX (6u + WSR_CONTROL_PAYLOAD_MAX)
 
 void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool)
 {
@@ -56,20 +58,22 @@ static struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *poo
     return chunk;
 }
 
-/* Writes one frame at p, which has the room. Returns its bytes, or WSR_ERANDOM. */
-static long write_frame(uint8_t *p, const struct wsr_framer *framer, uint8_t first, wsr_slice payload)
+/* A key for a frame, if this end masks; the key 0 copies. */
+static int take_key(const struct wsr_framer *framer, uint32_t *key)
+{
+    *key = 0;
+    return framer->keys != NULL ? wsr_keypool_take(framer->keys, key) : WSR_OK;
+}
+
+/* Writes one frame at p, which has the room. Returns its bytes. */
+static size_t write_frame(uint8_t *p, const struct wsr_framer *framer, uint8_t first, wsr_slice payload, uint32_t key)
 {
     uint8_t key_bytes[4];
-    uint32_t key = 0;
-    if (framer->keys != NULL) {
-        if (wsr_keypool_take(framer->keys, &key) < 0)
-            return WSR_ERANDOM;
-        wsr_store_key(key_bytes, key);
-    }
+    wsr_store_key(key_bytes, key);
     unsigned n = wsr_frame_header_encode(p, first, payload.len, framer->keys != NULL ? key_bytes : NULL);
     if (payload.len > 0)
-        (void)framer->kernels->copy_mask(p + n, payload.ptr, payload.len, key); /* key 0 copies */
-    return (long)(n + payload.len);
+        (void)framer->kernels->copy_mask(p + n, payload.ptr, payload.len, key);
+    return n + payload.len;
 }
 
 static void count_frame(struct wsr_outbox *out, uint8_t first, size_t frame_bytes, size_t payload_bytes)
@@ -85,14 +89,15 @@ static void count_frame(struct wsr_outbox *out, uint8_t first, size_t frame_byte
 int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload)
 {
     size_t need = wsr_frame_header_size(payload.len, framer->keys != NULL) + payload.len;
+    uint32_t key;
+    if (take_key(framer, &key) < 0) /* before there is an empty chunk in the queue */
+        return WSR_ERANDOM;
     struct wsr_chunk *chunk = queue_room(out, framer->pool, need);
     if (chunk == NULL)
         return WSR_ENOMEM;
-    long n = write_frame(chunk->data + chunk->len, framer, first, payload);
-    if (n < 0) /* an empty chunk may stay at the queue's end: drain skips it, the next frame uses it */
-        return (int)n;
-    chunk->len += (size_t)n;
-    count_frame(out, first, (size_t)n, payload.len);
+    size_t n = write_frame(chunk->data + chunk->len, framer, first, payload, key);
+    chunk->len += n;
+    count_frame(out, first, n, payload.len);
     return WSR_OK;
 }
 
@@ -112,12 +117,12 @@ int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer
         if (done + take == payload.len)
             first |= WSR_FIN;
         wsr_slice piece = {payload.len > 0 ? payload.ptr + done : NULL, take};
-        long n = write_frame(chunk->data + chunk->len, framer, first, piece);
-        if (n < 0) {
+        uint32_t key;
+        if (take_key(framer, &key) < 0) {
             wsr_pool_put(framer->pool, chunk);
-            return (int)n;
+            return WSR_ERANDOM;
         }
-        chunk->len += (size_t)n;
+        chunk->len += write_frame(chunk->data + chunk->len, framer, first, piece, key);
         done += take;
         frames++;
         first = WSR_CONTINUATION;
@@ -143,17 +148,32 @@ int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice byte
     return WSR_OK;
 }
 
-int wsr_outbox_control(struct wsr_outbox *out, struct wsr_pool *pool, wsr_opcode opcode, wsr_slice payload)
+/* Appends a frame to those of the lane in wire form, which has the room. */
+static int lane_frame(struct wsr_chunk *chunk, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload)
 {
-    assert(opcode == WSR_PING || opcode == WSR_PONG);
-    assert(payload.len <= WSR_CONTROL_PAYLOAD_MAX);
-    if (out->lane == NULL) {
-        out->lane = wsr_pool_get(pool, sizeof(struct wsr_lane) + LANE_FRAMES_BYTES);
-        if (out->lane == NULL)
-            return WSR_ENOMEM;
-        memset(out->lane->bytes, 0, sizeof(struct wsr_lane));
-    }
-    struct wsr_lane *lane = (struct wsr_lane *)out->lane->bytes;
+    uint32_t key;
+    if (take_key(framer, &key) < 0)
+        return WSR_ERANDOM;
+    chunk->len += write_frame(chunk->data + chunk->len, framer, (uint8_t)(WSR_FIN | (unsigned)opcode), payload, key);
+    ((struct wsr_lane *)chunk->bytes)->frames++;
+    return WSR_OK;
+}
+
+/* Turns what waited into frames. There is always room for these two. */
+static int lane_settle(struct wsr_chunk *chunk, const struct wsr_framer *framer)
+{
+    struct wsr_lane *lane = (struct wsr_lane *)chunk->bytes;
+    if (lane->has_pong && lane_frame(chunk, framer, WSR_PONG, (wsr_slice){lane->pong, lane->pong_len}) < 0)
+        return WSR_ERANDOM;
+    lane->has_pong = false;
+    if (lane->has_ping && lane_frame(chunk, framer, WSR_PING, (wsr_slice){lane->ping, lane->ping_len}) < 0)
+        return WSR_ERANDOM;
+    lane->has_ping = false;
+    return WSR_OK;
+}
+
+static void lane_wait(struct wsr_lane *lane, wsr_opcode opcode, wsr_slice payload)
+{
     uint8_t *to = opcode == WSR_PONG ? lane->pong : lane->ping;
     if (payload.len > 0)
         memcpy(to, payload.ptr, payload.len);
@@ -164,7 +184,39 @@ int wsr_outbox_control(struct wsr_outbox *out, struct wsr_pool *pool, wsr_opcode
         lane->has_ping = true;
         lane->ping_len = (uint8_t)payload.len;
     }
-    return WSR_OK;
+}
+
+static struct wsr_chunk *lane_make(struct wsr_pool *pool)
+{
+    struct wsr_chunk *chunk = wsr_pool_get(pool, CHUNK_FIRST_BYTES);
+    if (chunk == NULL)
+        return NULL;
+    memset(chunk->bytes, 0, sizeof(struct wsr_lane));
+    chunk->start = chunk->data = chunk->bytes + sizeof(struct wsr_lane);
+    return chunk;
+}
+
+int wsr_outbox_control(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload)
+{
+    assert(opcode == WSR_PING || opcode == WSR_PONG);
+    assert(payload.len <= WSR_CONTROL_PAYLOAD_MAX);
+    struct wsr_chunk *chunk = out->lane != NULL ? out->lane : lane_make(framer->pool);
+    if (chunk == NULL)
+        return WSR_ENOMEM;
+    int error = WSR_OK;
+    /* Room for those that wait, this one, and two that may have to wait behind it. */
+    if (out->flying != NULL || wsr_chunk_room(chunk) < 5 * CONTROL_FRAME_MAX) {
+        lane_wait((struct wsr_lane *)chunk->bytes, opcode, payload);
+    } else {
+        error = lane_settle(chunk, framer);
+        if (error == WSR_OK)
+            error = lane_frame(chunk, framer, opcode, payload);
+    }
+    if (error < 0 && out->lane == NULL)
+        wsr_pool_put(framer->pool, chunk);
+    else
+        out->lane = chunk;
+    return error;
 }
 
 static void fly(struct wsr_outbox *out, struct wsr_chunk *chunk)
@@ -177,55 +229,40 @@ static void fly(struct wsr_outbox *out, struct wsr_chunk *chunk)
     out->flying_tail = chunk;
 }
 
-/* The lane's frames are written behind the lane itself, in its own chunk, and that chunk flies. */
-static bool lane_take_off(struct wsr_outbox *out, const struct wsr_framer *framer)
+static int lane_take_off(struct wsr_outbox *out, const struct wsr_framer *framer)
 {
     struct wsr_chunk *chunk = out->lane;
-    struct wsr_lane *lane = (struct wsr_lane *)chunk->bytes;
-    chunk->start = chunk->data = chunk->bytes + sizeof *lane;
-    chunk->len = 0;
-    uint64_t frames = 0;
-    if (lane->has_pong) {
-        wsr_slice payload = {lane->pong, lane->pong_len};
-        long n = write_frame(chunk->data, framer, WSR_FIN | WSR_PONG, payload);
-        if (n < 0)
-            return false;
-        chunk->len += (size_t)n;
-        frames++;
-    }
-    if (lane->has_ping) {
-        wsr_slice payload = {lane->ping, lane->ping_len};
-        long n = write_frame(chunk->data + chunk->len, framer, WSR_FIN | WSR_PING, payload);
-        if (n < 0)
-            return false;
-        chunk->len += (size_t)n;
-        frames++;
-    }
+    if (lane_settle(chunk, framer) < 0)
+        return WSR_ERANDOM;
     out->lane = NULL;
     out->bytes += chunk->len;
-    out->frames += frames;
+    out->frames += ((struct wsr_lane *)chunk->bytes)->frames;
     fly(out, chunk);
-    return true;
+    return WSR_OK;
 }
 
+static void queue_take_off(struct wsr_outbox *out)
+{
+    struct wsr_chunk *chunk = out->queue;
+    out->queue = chunk->next;
+    if (out->queue == NULL)
+        out->queue_tail = NULL;
+    fly(out, chunk);
+}
+
+/* In this order: a handshake's bytes, the lane, the queue. The lane cannot stay behind: there may be a Close in the queue. */
 static void take_off(struct wsr_outbox *out, const struct wsr_framer *framer, unsigned cap)
 {
     unsigned n = 0;
-    /* Never between a handshake's bytes and their end: a sealed chunk at the front goes first. */
-    if (out->lane != NULL && (out->queue == NULL || !out->queue->sealed))
-        n += lane_take_off(out, framer);
-    while (out->queue != NULL && n < cap) {
-        struct wsr_chunk *chunk = out->queue;
-        if (chunk->len == 0) { /* see wsr_outbox_frame */
-            assert(chunk->next == NULL);
-            break;
-        }
-        out->queue = chunk->next;
-        fly(out, chunk);
+    for (; n < cap && out->queue != NULL && out->queue->sealed; n++)
+        queue_take_off(out);
+    if (out->lane != NULL) {
+        if (n == cap || lane_take_off(out, framer) < 0)
+            return;
         n++;
     }
-    if (out->queue == NULL)
-        out->queue_tail = NULL;
+    for (; n < cap && out->queue != NULL; n++)
+        queue_take_off(out);
 }
 
 unsigned wsr_outbox_drain(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_slice *slices, unsigned cap)

@@ -4,8 +4,10 @@
  *     append -> queue -> (drain) -> flying -> (sent) -> gone
  *
  * Flying chunks have been shown to the transport: they neither move nor change until it took them. The queue begins and
- * ends at a frame boundary, so it can be dropped there. The control lane (one pong, one ping) goes before the queue at the
- * next frame boundary, and is exempt from limits; a Close is not in it, since it must not overtake data.
+ * ends at a frame boundary, so it can be dropped there. The control lane (pongs and pings) goes before the queue at the
+ * next frame boundary, and is exempt from limits; a Close is not in it, since it must not overtake data. While nothing
+ * flies, every pong and ping has its place in the lane, in order, up to a few KiB; while the transport is busy, one of
+ * each waits, the newest (RFC 6455 section 5.5.3).
  */
 #ifndef WSR_PROTO_OUTBOX_H
 #define WSR_PROTO_OUTBOX_H
@@ -14,12 +16,10 @@
 #include "proto/keypool.h"
 #include "simd/simd.h"
 
-struct wsr_lane; /* a pending pong and ping */
-
 struct wsr_outbox {
     struct wsr_chunk *flying, *flying_tail;
     struct wsr_chunk *queue, *queue_tail;
-    struct wsr_chunk *lane;  /* holds a wsr_lane; NULL: nothing pending */
+    struct wsr_chunk *lane;  /* pongs and pings that wait; NULL: none */
     size_t bytes;            /* in flying and queue */
     uint64_t frames;         /* ever appended */
     uint64_t messages;       /* data messages ever appended, and the bytes of their payloads */
@@ -49,12 +49,16 @@ WSR_MUST_USE int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_f
 /* Appends bytes that are not a frame (the handshake). */
 WSR_MUST_USE int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice bytes);
 
-/* Puts a pong or ping (payload at most 125 bytes) into the lane, in the place of one of its kind that still waits there. */
-WSR_MUST_USE int wsr_outbox_control(struct wsr_outbox *out, struct wsr_pool *pool, wsr_opcode opcode, wsr_slice payload);
+/*
+ * Puts a pong or ping (payload at most 125 bytes) into the lane: behind those that are there, or, if something is flying or
+ * the lane is full, in the place of one of its kind that came since. Returns likewise.
+ */
+WSR_MUST_USE int wsr_outbox_control(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload);
 
 /*
  * Shows what is to be sent, up to cap slices. While something is flying it shows only that: one send is under way at a
- * time. Otherwise the lane and then as much of the queue as fits in cap take off. Returns how many slices.
+ * time. Otherwise the lane and then as much of the queue as fits in cap take off (a handshake's bytes before either).
+ * Returns how many slices.
  */
 unsigned wsr_outbox_drain(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_slice *slices, unsigned cap);
 
