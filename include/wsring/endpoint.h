@@ -26,7 +26,7 @@ typedef struct wsr_endpoint wsr_endpoint;
 typedef struct wsr_limits {
     uint64_t message_bytes_max;       /* a received message's payload, all fragments together [16 MiB] */
     uint64_t outbox_bytes_max;        /* accepted and not yet sent, control frames exempt; a message that finds an empty outbox is always accepted up to this [16 MiB] */
-    uint32_t header_bytes_max;        /* a handshake's whole head [16384] */
+    uint32_t header_bytes_max;        /* a handshake's whole head; its first line: half of it [16384] */
     uint32_t headers_max;             /* its header lines [64; at most 128] */
     uint32_t empty_fragments_max;     /* in one message [1024] */
     uint32_t control_frames_max;      /* pings and pongs received in a row without a data frame between [65536] */
