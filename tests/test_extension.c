@@ -73,7 +73,7 @@ static void refuses_what_it_does_not(void **unused)
     static const char *const texts[] = {
         ";",           "=",         "foo;",        "foo; ",       "foo;;a",      "foo; a=",    "foo; a= ",    "foo; =1",      "foo bar",
         "foo/bar",     "\"foo\"",   "foo=1",       "foo; a b",    "foo; a=1 2",  "foo; a=b/c", "foo; a=\"\"", "foo; a=\"b",   "foo; a=\"b\\",
-        "foo; a=\"b c\"", "foo; a=\"b\"c", "foo; a=\"\\\"\"", "foo; a=\"\\ \"", "foo; \"a\"", "foo, ;", "foo,bar;", "foo; a=\"b\\\"", "caf\xc3\xa9",
+        "foo; a=\"b c\"", "foo; a=\"b\"c", "foo; a=\"\\\"\"", "foo; a=\"\\ \"", "foo; \"a\"", "foo, ;", "foo,bar;", "foo; a=\"b\\\"", "foo; a=\",b\"", "foo; a=\"b,\\", "foo; a=\"\\", "foo; a=\"", "foo; a=\"b\\,", "caf\xc3\xa9",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         expect(texts[i], "error");

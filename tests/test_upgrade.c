@@ -92,6 +92,9 @@ static void bounds_the_offered_subprotocols(void **unused)
         memcpy(one_line + strlen(one_line), "\r\n", 3);
         wsr_header headers[128];
         struct wsr_upgrade upgrade;
+        size_t list_len = strlen(one_line) - strlen("Sec-WebSocket-Protocol: ") - 2;
+        wsr_slice list = {(const uint8_t *)one_line + strlen("Sec-WebSocket-Protocol: "), list_len};
+        assert_int_equal(wsr_upgrade_subprotocols_valid(list), n <= WSR_SUBPROTOCOLS_MAX); /* nor may we offer more */
         int wanted = n <= WSR_SUBPROTOCOLS_MAX ? 0 : -WSR_REFUSE_SUBPROTOCOLS;
         assert_int_equal(judge("/", one_line, "p62", &upgrade, headers, text, sizeof text), wanted);
         assert_int_equal(judge("/", many, "p62", &upgrade, headers, text, sizeof text), wanted);
