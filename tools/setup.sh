@@ -83,6 +83,7 @@ needs_test()
     need python3-aiohttp has_python aiohttp
     need nodejs has_command node
     need tshark has_command tshark
+    need chromium has_command chromium
     needs_npm tests/peers
 }
 
