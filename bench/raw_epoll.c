@@ -17,8 +17,8 @@
 
 enum { EVENTS = 512 };
 
-/* 256 KiB measured best at 1 MiB messages, and no worse than less at the others. */
-#define BUFFER_BYTES_DEFAULT ((size_t)256 << 10)
+/* At 1 MiB messages 5 % better than 256 KiB, 15 % than 64 KiB, and no worse at the others: it fills only as far as is received. */
+#define BUFFER_BYTES_DEFAULT ((size_t)1 << 20)
 
 struct connection {
     int fd;
