@@ -438,11 +438,35 @@ static void a_drop_leaves_a_queued_close(void **unused)
         struct wsr_outbox_count count = wsr_outbox_drop(&rig.out, &rig.pool);
         assert_int_equal(count.messages, 2);
         assert_int_equal(count.bytes, (i >= 2 ? sizeof large - 1 : 5) + 5);
-        assert_int_equal(rig.out.bytes, (i % 2 != 0 ? 6 : 2) + 5);
+        assert_int_equal(rig.out.bytes, (i % 2 != 0 ? 6 : 2) + 5 + (i >= 2 ? 4 : 0));
         count = wsr_outbox_drop(&rig.out, &rig.pool);
         assert_int_equal(count.messages, 0);
         rig_flush(&rig);
-        expect_wire(&rig, "close:\x03\xe8why");
+        if (i >= 2)
+            assert_memory_equal(rig.wire, "HTTP", 4);
+        expect_wire_from(&rig, i >= 2 ? 4 : 0, "close:\x03\xe8why");
+        rig_close(&rig);
+    }
+}
+
+/* A bad frame in the packet of the handshake had the 101 dropped, and the peer got a Close for an answer. */
+static void a_drop_leaves_the_handshake(void **unused)
+{
+    (void)unused;
+    for (int closing = 0; closing < 2; closing++) {
+        struct rig rig;
+        rig_open(&rig, false);
+        assert_int_equal(wsr_outbox_raw(&rig.out, &rig.pool, slice("HTTP")), WSR_OK);
+        send_ok(&rig, WSR_TEXT, "dropped");
+        if (closing != 0)
+            send_ok(&rig, WSR_CLOSE, "");
+        assert_int_equal(wsr_outbox_drop(&rig.out, &rig.pool).messages, 1);
+        assert_int_equal(rig.out.bytes, 4 + 2 * closing);
+        if (closing == 0)
+            send_ok(&rig, WSR_CLOSE, "");
+        rig_flush(&rig);
+        assert_memory_equal(rig.wire, "HTTP", 4);
+        expect_wire_from(&rig, 4, "close:");
         rig_close(&rig);
     }
 }
@@ -662,6 +686,7 @@ int main(void)
         cmocka_unit_test(the_lane_stays_behind_a_handshake_and_before_a_close),
         cmocka_unit_test(a_drop_takes_the_queue_and_leaves_what_flies),
         cmocka_unit_test(a_drop_leaves_a_queued_close),
+        cmocka_unit_test(a_drop_leaves_the_handshake),
         cmocka_unit_test(what_flies_is_counted_to_the_byte),
         cmocka_unit_test(without_random_bytes_nothing_is_queued),
         cmocka_unit_test(a_lane_without_a_key_holds_the_queue),

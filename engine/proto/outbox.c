@@ -335,22 +335,24 @@ static wsr_slice queued_close(const struct wsr_outbox *out)
 struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool *pool)
 {
     struct wsr_outbox_count count = {0, 0};
-    wsr_slice close = queued_close(out);
-    struct wsr_chunk *keep = close.len > 0 ? out->queue_tail : NULL;
-    while (out->queue != NULL) {
-        struct wsr_chunk *chunk = out->queue;
-        out->queue = chunk->next;
+    const wsr_slice close = queued_close(out);
+    struct wsr_chunk *list = out->queue, *last = out->queue_tail;
+    out->queue = out->queue_tail = NULL;
+    while (list != NULL) {
+        struct wsr_chunk *chunk = list;
+        list = chunk->next;
         count_chunk(chunk, &count);
-        out->bytes -= chunk->len;
-        if (chunk != keep)
+        if (chunk->sealed) { /* what comes next makes no sense to a peer that lacks the handshake's answer */
+            queue_append(out, chunk);
+        } else if (chunk == last && close.len > 0) { /* a Close that waits stays: its chunk begins with it now */
+            out->bytes -= chunk->len - close.len;
+            chunk->start = chunk->data = chunk->data + (close.ptr - chunk->data);
+            chunk->len = close.len;
+            queue_append(out, chunk);
+        } else {
+            out->bytes -= chunk->len;
             wsr_pool_put(pool, chunk);
-    }
-    out->queue_tail = NULL;
-    if (keep != NULL) { /* a Close that waits stays: its chunk begins with it now */
-        keep->start = keep->data = keep->data + (close.ptr - keep->data);
-        keep->len = close.len;
-        out->bytes += close.len;
-        queue_append(out, keep);
+        }
     }
     if (out->lane != NULL) {
         wsr_pool_put(pool, out->lane);

@@ -77,7 +77,7 @@ struct wsr_outbox_count {
     uint64_t bytes;
 };
 
-/* Drops the queue and the lane (not what flies, nor a Close that is queued), and counts what the transport never saw. */
+/* Drops the queue and the lane (not what flies, a handshake, nor a Close that is queued), and counts what the transport never saw. */
 struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool *pool);
 
 /* Messages in what flies of which the transport has not taken the last byte. */
