@@ -10,7 +10,10 @@
 #include "proto/frame.h"
 #include "proto/handshake.h"
 
-/* The record, made at the first thing worth noting. NULL: no memory now; what is noted then is lost, CLOSED itself is not. */
+/*
+ * The record, made when there is a reason or a caller to note. NULL: no memory now; then those are lost, but the cause, the
+ * counts and CLOSED itself are not.
+ */
 static wsr_close_record *record_of(struct wsr_endpoint *ep)
 {
     if (ep->record == NULL) {
@@ -37,11 +40,10 @@ static void note_reason(struct wsr_endpoint *ep, wsr_slice reason)
 /* The first cause stands: what follows it is its consequence. */
 static void note_cause(struct wsr_endpoint *ep, int cause, int sys_errno)
 {
-    wsr_close_record *record = record_of(ep);
-    if (record == NULL || record->cause != WSR_OK)
+    if (ep->cause != WSR_OK)
         return;
-    record->cause = cause;
-    record->sys_errno = sys_errno;
+    ep->cause = cause;
+    ep->sys_errno = sys_errno;
 }
 
 static void note_caller(struct wsr_endpoint *ep, const char *file, int line)
@@ -53,19 +55,17 @@ static void note_caller(struct wsr_endpoint *ep, const char *file, int line)
     record->local_line = line;
 }
 
-static void note_dropped(struct wsr_endpoint *ep, struct wsr_outbox_count count)
+static void drop(struct wsr_endpoint *ep)
 {
-    wsr_close_record *record = record_of(ep);
-    if (record == NULL)
-        return;
-    record->messages_undelivered += count.messages;
-    record->bytes_undelivered += count.bytes;
+    struct wsr_outbox_count count = wsr_outbox_drop(&ep->out, &ep->env->pool);
+    ep->messages_undelivered += count.messages;
+    ep->bytes_undelivered += count.bytes;
 }
 
-static int queue_close(struct wsr_endpoint *ep, wsr_slice reason)
+static int queue_close(struct wsr_endpoint *ep, uint16_t code, wsr_slice reason)
 {
     uint8_t payload[WSR_CLOSE_REASON_MAX + 2];
-    unsigned len = wsr_close_payload_encode(payload, ep->close.code_sent, reason);
+    unsigned len = wsr_close_payload_encode(payload, code, reason);
     struct wsr_framer framer = wsr_endpoint_framer(ep);
     return wsr_outbox_frame(&ep->out, &framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
 }
@@ -75,12 +75,11 @@ static uint64_t after(uint64_t now_ns, uint64_t timeout_ns)
     return timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
 }
 
-/* Tells the close module one thing and does what it says. reason: of the Close to be sent, if one is. */
-static void step(struct wsr_endpoint *ep, uint64_t now_ns, enum wsr_close_input input, uint16_t code, wsr_slice reason)
+/* Does what the close module says, but for WSR_CA_SEND. */
+static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
 {
-    unsigned actions = wsr_close_step(&ep->close, input, code, wsr_endpoint_role(ep));
     if ((actions & WSR_CA_DROP) != 0)
-        note_dropped(ep, wsr_outbox_drop(&ep->out, &ep->env->pool));
+        drop(ep);
     if ((actions & WSR_CA_READ_ON) != 0)
         ep->flags |= WSR_EP_AFTER_CLOSE;
     if ((actions & WSR_CA_DISCARD) != 0)
@@ -93,10 +92,17 @@ static void step(struct wsr_endpoint *ep, uint64_t now_ns, enum wsr_close_input 
         ep->flags |= WSR_EP_OWES_CLOSED;
         ep->feed = wsr_receive_discard;
     }
-    if ((actions & WSR_CA_SEND) != 0 && queue_close(ep, reason) < 0) {
-        /* No memory or no key for a Close: as if the transport had refused it. */
-        note_cause(ep, WSR_ENOMEM, 0);
-        step(ep, now_ns, WSR_CI_SEND_ERROR, 0, (wsr_slice){NULL, 0});
+}
+
+/* Tells the close module one thing and does what it says. reason: of the Close to be sent, if one is. */
+static void step(struct wsr_endpoint *ep, uint64_t now_ns, enum wsr_close_input input, uint16_t code, wsr_slice reason)
+{
+    unsigned actions = wsr_close_step(&ep->close, input, code, wsr_endpoint_role(ep));
+    act(ep, now_ns, actions);
+    int error = (actions & WSR_CA_SEND) != 0 ? queue_close(ep, ep->close.code_sent, reason) : WSR_OK;
+    if (error < 0) { /* no memory or no key for a Close: as if the transport had refused it */
+        note_cause(ep, error, 0);
+        act(ep, now_ns, wsr_close_step(&ep->close, WSR_CI_SEND_ERROR, 0, wsr_endpoint_role(ep)));
     }
 }
 
@@ -105,6 +111,11 @@ static const wsr_slice no_reason = {NULL, 0};
 void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error)
 {
     note_cause(ep, error, 0);
+    if ((ep->flags & WSR_EP_OPEN) == 0) { /* the peer speaks HTTP still; what it was answered, if it was, goes out */
+        if ((ep->flags & WSR_EP_FAILED_HANDSHAKE) == 0)
+            step(ep, now_ns, WSR_CI_RESET, 0, no_reason);
+        return;
+    }
     wsr_slice reason = wsr_error_slice(error);
     if (reason.len > WSR_CLOSE_REASON_MAX)
         reason.len = 0;
@@ -131,9 +142,14 @@ int wsr_endpoint_close_at(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t cod
         return error;
     if (record_of(ep) == NULL)
         return WSR_ENOMEM;
+    error = queue_close(ep, code, reason); /* first, since on an error nothing is to have happened */
+    if (error < 0)
+        return error;
     note_caller(ep, file, line);
     note_reason(ep, reason);
-    step(ep, now_ns, WSR_CI_LOCAL_CLOSE, code, reason);
+    unsigned actions = wsr_close_step(&ep->close, WSR_CI_LOCAL_CLOSE, code, wsr_endpoint_role(ep));
+    assert((actions & WSR_CA_SEND) != 0 && (actions & WSR_CA_DROP) == 0);
+    act(ep, now_ns, actions);
     return WSR_OK;
 }
 
@@ -190,10 +206,8 @@ void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, 
 
 void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int error, unsigned status)
 {
-    wsr_close_record *record = record_of(ep);
     note_cause(ep, error, 0);
-    if (record != NULL)
-        record->http_status = (uint16_t)status;
+    ep->http_status = (uint16_t)status;
     ep->flags |= WSR_EP_FAILED_HANDSHAKE | WSR_EP_SHUTDOWN;
     ep->feed = wsr_receive_discard;
     ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
@@ -207,23 +221,26 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     if (record == NULL) /* memory comes back with the end of the batch: try again then */
         return false;
     const struct wsr_close *close = &ep->close;
-    note_dropped(ep, wsr_outbox_drop(&ep->out, &ep->env->pool));
+    drop(ep);
     struct wsr_outbox_count unconfirmed = wsr_outbox_unconfirmed(&ep->out);
     record->by = (wsr_close_by)close->by;
     record->clean = close->clean;
     record->code = (ep->flags & WSR_EP_OPEN) != 0 ? wsr_close_code(close) : WSR_CLOSE_ABNORMAL;
     record->code_sent = wsr_close_code_sent(close);
     record->code_received = close->code_received;
-    if (record->clean) { /* whatever broke after both Closes had passed did no harm */
-        record->cause = WSR_OK;
-        record->sys_errno = 0;
+    if (!record->clean) { /* whatever broke after both Closes had passed did no harm */
+        record->cause = ep->cause;
+        record->sys_errno = ep->sys_errno;
     }
+    record->http_status = ep->http_status;
     record->messages_in = ep->messages_in;
     record->bytes_in = ep->bytes_in;
     record->frames_in = ep->frames_in;
     record->messages_out = ep->out.messages;
     record->bytes_out = ep->out.payload_bytes;
     record->frames_out = ep->out.frames;
+    record->messages_undelivered = ep->messages_undelivered;
+    record->bytes_undelivered = ep->bytes_undelivered;
     record->messages_unconfirmed = unconfirmed.messages;
     record->lifetime_ns = batch->now_ns - ep->opened_ns;
     ep->env->messages_undelivered += record->messages_undelivered;

@@ -53,6 +53,7 @@ int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_alloca
     if (env->kernels == NULL)
         return WSR_ECONFIG;
     env->consume = wsr_consume_for(env->kernels);
+    env->batch_bytes_max = SIZE_MAX;
     env->batch_serial = 1;
     wsr_pool_init(&env->pool, allocator, 0, memory_bytes_max);
     return WSR_OK;
@@ -68,7 +69,7 @@ void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk)
 {
     chunk->next = env->retired;
     env->retired = chunk;
-    env->retired_bytes += chunk->len;
+    env->retired_bytes += (size_t)(chunk->end - (const uint8_t *)chunk);
 }
 
 void wsr_env_release(struct wsr_env *env)
@@ -132,19 +133,22 @@ wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, w
     return event;
 }
 
+/* A send was refused, and now would not be. It waits until the outbox is half empty: not a WRITABLE a message. */
+static bool writable_is_due(const struct wsr_endpoint *ep)
+{
+    const uint64_t max = ep->env->limits.outbox_bytes_max;
+    return (ep->flags & WSR_EP_OWES_WRITABLE) != 0 && wsr_close_is_open(&ep->close) &&
+           (ep->out.bytes == 0 || (ep->out.bytes <= max / 2 && ep->out.bytes + ep->refused_bytes <= max));
+}
+
 bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
     if ((ep->flags & (WSR_EP_OWES_WRITABLE | WSR_EP_OWES_CLOSED)) == 0)
         return false;
     if ((ep->flags & WSR_EP_OWES_CLOSED) != 0)
         return !wsr_ending_report(ep, batch);
-    /* WRITABLE: owed since a refused send, due when the outbox is half empty */
-    if (!wsr_close_is_open(&ep->close)) {
-        ep->flags &= (uint16_t)~(unsigned)WSR_EP_OWES_WRITABLE;
-        return false;
-    }
-    if (ep->out.bytes > ep->env->limits.outbox_bytes_max / 2)
-        return false; /* not due: what is sent later settles it */
+    if (!writable_is_due(ep))
+        return false; /* what is sent later settles it */
     if (batch->n == batch->cap)
         return true;
     (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_WRITABLE, NULL, 0);
@@ -191,6 +195,7 @@ static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
         return WSR_ETOOBIG;
     if (ep->out.bytes > 0 && ep->out.bytes + len > max) {
         ep->flags |= WSR_EP_OWES_WRITABLE;
+        ep->refused_bytes = len;
         return WSR_EFULL;
     }
     return WSR_OK;
@@ -225,6 +230,8 @@ int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr
 
 unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)
 {
+    if (wsr_endpoint_is_over(ep))
+        return 0; /* what is left was counted, and must not leave now */
     struct wsr_framer framer = wsr_endpoint_framer(ep);
     return wsr_outbox_drain(&ep->out, &framer, out, cap);
 }
@@ -268,7 +275,8 @@ static bool in_handshake(const struct wsr_endpoint *ep)
     return (ep->flags & (WSR_EP_OPEN | WSR_EP_FAILED_HANDSHAKE)) == 0;
 }
 
-uint64_t wsr_endpoint_deadline(const wsr_endpoint *ep)
+/* The deadline proper, without what is owed. */
+static uint64_t timer(const struct wsr_endpoint *ep)
 {
     const wsr_limits *limits = &ep->env->limits;
     if (wsr_endpoint_is_over(ep))
@@ -280,6 +288,12 @@ uint64_t wsr_endpoint_deadline(const wsr_endpoint *ep)
     uint64_t idle = add_ns(ep->received_ns, limits->idle_timeout_ns);
     uint64_t ping = (ep->flags & WSR_EP_PINGED) != 0 ? UINT64_MAX : add_ns(ep->received_ns, limits->ping_interval_ns);
     return ping < idle ? ping : idle;
+}
+
+uint64_t wsr_endpoint_deadline(const wsr_endpoint *ep)
+{
+    bool owes = (ep->flags & WSR_EP_OWES_CLOSED) != 0 || writable_is_due(ep);
+    return owes ? 0 : timer(ep);
 }
 
 static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
@@ -301,7 +315,7 @@ static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
 
 void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
-    if (batch->now_ns >= wsr_endpoint_deadline(ep)) {
+    if (batch->now_ns >= timer(ep)) {
         if (in_handshake(ep))
             wsr_handshake_timeout(ep, batch->now_ns);
         else if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)

@@ -28,7 +28,8 @@ struct wsr_env {
     const struct wsr_consume *consume;
     struct wsr_chunk *retired;       /* memory that events of the current batch point to */
     uint32_t batch_serial;           /* counts batches; endpoints note in which they emitted */
-    size_t retired_bytes;            /* their payload bytes: what the batch holds beyond the transport's own buffers */
+    size_t retired_bytes;            /* their size: what the batch holds beyond the transport's own buffers */
+    size_t batch_bytes_max;          /* of that, after which input has to wait for the next batch; SIZE_MAX: whoever feeds sees to it */
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
     int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
@@ -85,7 +86,7 @@ struct wsr_endpoint {
 
     struct wsr_outbox out;
     struct wsr_close close;
-    struct wsr_chunk *record;     /* a wsr_close_record being filled; NULL while nothing is known about the end */
+    struct wsr_chunk *record;     /* a wsr_close_record with reason and caller in it; NULL while there is neither */
     struct wsr_handshake *handshake; /* NULL once open */
 
     uint64_t opened_ns;           /* the transport's opening */
@@ -93,6 +94,10 @@ struct wsr_endpoint {
     uint64_t close_deadline_ns;   /* while closing */
 
     uint64_t messages_in, bytes_in, frames_in;
+    uint64_t messages_undelivered, bytes_undelivered; /* dropped so far */
+    size_t refused_bytes;         /* the payload that WSR_EFULL was said to; WRITABLE means that it fits */
+    int32_t cause, sys_errno;     /* of the close record: here, for they must not need memory */
+    uint16_t http_status;
 };
 
 /*
@@ -115,7 +120,7 @@ void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
 void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
 void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno);
 
-/* Emits what is owed (WRITABLE, CLOSED) as far as there is room; true if something is still owed. */
+/* Emits what is owed and due (WRITABLE, CLOSED) as far as there is room; true if something of that is left. */
 bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch);
 
 /* Is the connection over, so that the transport is to be closed? CLOSED may still be owed. */
@@ -124,7 +129,10 @@ static inline bool wsr_endpoint_is_over(const struct wsr_endpoint *ep)
     return ep->close.state == WSR_CS_DONE;
 }
 
-/* Fails the connection for a wsr_error: the peer is sent the error's close code (RFC 6455 section 7.1.7). */
+/*
+ * Fails the connection for a wsr_error: the peer is sent the error's close code (RFC 6455 section 7.1.7). Before OPEN there
+ * is no Close: it just ends.
+ */
 void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error);
 
 /* wsr_endpoint_close with the caller's place, for the record; and abort: no Close, no waiting. */

@@ -2,7 +2,8 @@
  * proto/receive.c - frames in: what the consume loop leaves. Frames that arrive in pieces, fragments, control frames,
  * limits, and everything that is wrong with a frame (RFC 6455 sections 5.2 to 5.5, 8.1).
  *
- * An error is named with the first byte that proves it, whatever the split: the checks stand in the order of the bytes.
+ * An error is named with the same byte, whatever the split, and that is the first that proves it but for the length, which is
+ * judged when its field is whole: the checks stand in the order of the bytes.
  */
 #include <assert.h>
 #include <string.h>
@@ -147,17 +148,24 @@ static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
 }
 
 /*
- * Appends to the unfinished message. Room is asked for in proportion to the bytes that are here, so that memory follows
- * what a peer sends and not what it announces: three times as much again, or the frame's rest if that is less.
+ * How much more room the unfinished message should have behind `total` bytes of it: three times as much again, so that
+ * memory follows what a peer sends and not what it announces; less if the frame's rest is less and ends the message, or
+ * if the limit is near.
  */
+static size_t room_ahead(const struct wsr_endpoint *ep, size_t total)
+{
+    uint64_t most = ep->env->limits.message_bytes_max - total;
+    if ((ep->first & WSR_FIN) != 0)
+        most = ep->left;
+    return most < 3 * (uint64_t)total ? (size_t)most : 3 * total;
+}
+
 static int message_append(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
 {
     struct wsr_pool *pool = &ep->env->pool;
     size_t present = ep->message != NULL ? ep->message->len : 0;
     if (ep->message == NULL || wsr_chunk_room(ep->message) < len) {
-        uint64_t rest = ep->left; /* of this frame, behind these bytes */
-        size_t more = 3 * (present + len);
-        size_t room = len + (rest < more ? (size_t)rest : more);
+        size_t room = len + room_ahead(ep, present + len);
         struct wsr_chunk *chunk = ep->message == NULL ? wsr_pool_get(pool, room) : wsr_pool_grow(pool, ep->message, room);
         if (chunk == NULL)
             return WSR_ENOMEM;
@@ -296,10 +304,11 @@ static bool close_waits(const struct wsr_endpoint *ep, uint8_t first)
 size_t wsr_receive_frames(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
     size_t done = 0;
-    while (done < len && batch->n < batch->cap && ep->feed == wsr_receive_frames) {
+    const struct wsr_env *env = ep->env;
+    while (done < len && batch->n < batch->cap && ep->feed == wsr_receive_frames && env->retired_bytes < env->batch_bytes_max) {
         int error = WSR_OK;
         if (!ep->in_payload && ep->head_len == 0 && ep->message_opcode == 0) {
-            done += ep->env->consume->run(ep, batch, p + done, len - done, &error);
+            done += env->consume->run(ep, batch, p + done, len - done, &error);
             if (error == WSR_OK && (done == len || batch->n == batch->cap))
                 break;
         }

@@ -70,10 +70,11 @@ WSR_API void wsr_endpoint_free(wsr_endpoint *endpoint); /* NULL is fine */
 
 /*
  * Takes in bytes received at now_ns and writes up to cap events to ev, *n of them. in is unmasked in place; events point
- * into it, so it must stay until the next feed. *consumed < in.len if the events ran out of room, if the answer to a
- * REQUEST is awaited, or if a Close follows messages of this feed (it waits until they were seen and perhaps answered):
- * feed the rest again, in the same memory, before anything newer. Invalid input is not an error of
- * this call: the endpoint fails the connection by itself (RFC 6455 section 7.1.7) and says so in CLOSED.
+ * into it, so it must stay until the next feed. *consumed < in.len if the events ran out of room (or of the 1 MiB that
+ * assembled messages of one call may take beyond the first), if the answer to a REQUEST is awaited, or if a Close follows
+ * messages of this feed (it waits until they were seen and perhaps answered): feed the rest again, in the same memory,
+ * before anything newer. Invalid input is not an error of this call: the endpoint fails the connection by itself (RFC 6455
+ * section 7.1.7) and says so in CLOSED.
  * Returns 0, or WSR_EINVAL (cap 0). May allocate.
  */
 WSR_API WSR_MUST_USE int wsr_endpoint_feed(wsr_endpoint *endpoint, uint64_t now_ns, wsr_span in, wsr_event *ev, unsigned cap, unsigned *n,
@@ -88,7 +89,7 @@ WSR_API unsigned wsr_endpoint_drain(wsr_endpoint *endpoint, wsr_slice *out, unsi
 /* The transport took the first `bytes` of what was drained. May make room (WRITABLE comes with the next feed or tick). */
 WSR_API void wsr_endpoint_sent(wsr_endpoint *endpoint, uint64_t now_ns, size_t bytes);
 
-/* When to call wsr_endpoint_tick at the latest, in the clock of now_ns; UINT64_MAX: not needed. */
+/* When to call wsr_endpoint_tick at the latest, in the clock of now_ns; 0: an event waits; UINT64_MAX: not needed. */
 WSR_API uint64_t wsr_endpoint_deadline(const wsr_endpoint *endpoint);
 
 /* Lets time pass: fires what is due at now_ns, and reports events that feed had no room for. Returns as feed. */
@@ -105,6 +106,8 @@ WSR_API bool wsr_endpoint_wants_shutdown(const wsr_endpoint *endpoint);
 
 /*
  * Queues a message (WSR_TEXT, WSR_BINARY) or a control frame (WSR_PING, WSR_PONG; at most 125 bytes); copies the payload.
+ * Control frames go before messages not yet drained. While what was drained is not sent, one ping and one pong wait, the
+ * newest of each.
  * Returns 0, WSR_ESTATE (not open, or closing), WSR_EFULL, WSR_ETOOBIG, WSR_EINVAL, WSR_ENOMEM, WSR_ERANDOM. On an error
  * nothing was queued. Text is not checked to be UTF-8: the peer will.
  */
