@@ -12,25 +12,54 @@ struct lone {
     struct wsr_crypto_stream *crypto;
 };
 
-/* More of a connection's memory than its limits add up to is a bug or an attack: message, outbox, a batch of both. */
+#define BATCH_BYTES_MAX ((size_t)1 << 20)
+#define KEPT_BYTES_MAX ((size_t)64 << 10)
+
+/* More of a connection's memory than its limits add up to is a bug or an attack: message, outbox, a batch; chunks are powers of two. */
 static size_t memory_max(const wsr_limits *limits)
 {
-    return (size_t)(4 * (limits->message_bytes_max + limits->outbox_bytes_max)) + ((size_t)1 << 20);
+    uint64_t sum = limits->message_bytes_max + limits->outbox_bytes_max;
+    return sum < SIZE_MAX / 8 ? (size_t)(4 * sum) + 4 * BATCH_BYTES_MAX : SIZE_MAX / 2;
 }
 
-int wsr_endpoint_open(wsr_endpoint **out, const wsr_endpoint_config *config, uint64_t now_ns)
+/* Copies what the caller's header knew; what it did not know is zero. A larger one must not say anything we do not know. */
+static int take_config(wsr_endpoint_config *to, const wsr_endpoint_config *from)
 {
-    if (config->size != sizeof *config || (config->role != WSR_SERVER && config->role != WSR_CLIENT))
+    memset(to, 0, sizeof *to);
+    if (from->size < offsetof(wsr_endpoint_config, random))
         return WSR_ECONFIG;
-    const wsr_allocator *allocator = config->allocator != NULL ? config->allocator : &wsr_allocator_default;
+    const uint8_t *bytes = (const uint8_t *)from;
+    for (size_t i = sizeof *to; i < from->size; i++) {
+        if (bytes[i] != 0)
+            return WSR_ECONFIG;
+    }
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    if (to->role != WSR_SERVER && to->role != WSR_CLIENT)
+        return WSR_ECONFIG;
+    if (to->allocator == NULL || to->allocator->alloc == NULL)
+        to->allocator = &wsr_allocator_default;
+    if (to->limits.ping_interval_ns == 0) /* an engine has another default: here nobody may be there to drain */
+        to->limits.ping_interval_ns = UINT64_MAX;
+    return WSR_OK;
+}
+
+int wsr_endpoint_open(wsr_endpoint **out, const wsr_endpoint_config *from, uint64_t now_ns)
+{
+    wsr_endpoint_config complete;
+    const wsr_endpoint_config *config = &complete;
+    int error = take_config(&complete, from);
+    if (error < 0)
+        return error;
+    const wsr_allocator *allocator = config->allocator;
     struct lone *lone = allocator->alloc(allocator->context, sizeof *lone);
     if (lone == NULL)
         return WSR_ENOMEM;
     memset(lone, 0, sizeof *lone);
-    int error = wsr_env_init(&lone->env, &config->limits, allocator, config->kernels, 0);
+    error = wsr_env_init(&lone->env, &config->limits, allocator, config->kernels, 0);
     if (error == WSR_OK) {
         lone->env.pool.out_bytes_max = memory_max(&lone->env.limits);
-        lone->env.pool.kept_bytes_max = (size_t)64 << 10;
+        lone->env.pool.kept_bytes_max = KEPT_BYTES_MAX;
+        lone->env.batch_bytes_max = BATCH_BYTES_MAX;
         error = wsr_env_crypto(&lone->env, &lone->crypto);
     }
     if (error == WSR_OK && config->random != NULL) {
