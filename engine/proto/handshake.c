@@ -238,7 +238,7 @@ static bool take_head(struct wsr_endpoint *ep, struct wsr_batch *batch, const ui
             fail(ep, batch->now_ns, WSR_EANSWER, 0);
         return false;
     }
-    if (used != 0 && keep(ep, p, used) < 0) {
+    if (keep(ep, p, used) < 0) {
         if (server)
             refuse(ep, batch->now_ns, WSR_ENOMEM, WSR_REFUSE_UNAVAILABLE, false);
         else
