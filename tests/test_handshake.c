@@ -400,7 +400,7 @@ static void an_application_may_accept_in_a_later_batch(void **unused)
 static void bad_answers_are_refused_and_may_be_repeated(void **unused)
 {
     (void)unused;
-    static const char *const subprotocols[] = {"v3", "V1", "", "v1, v2", "v1\r\nX: y"};
+    static const char *const subprotocols[] = {"v3", "V1", "", "v1, v2", "v1\r\nX: y", "\x7f"};
     static const char *const headers[] = {
         "X: y",        "X: y\n",       "X: y\r\n\r\n",          "X : y\r\n",         " X: y\r\n",  "X: y\r\n z\r\n",
         "X\r\n",       ": y\r\n",      "X: \x01\r\n",           "X: \x7f\r\n",       "X: y\r\r\n", "\r\n",
@@ -421,6 +421,7 @@ static void bad_answers_are_refused_and_may_be_repeated(void **unused)
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
         assert_int_equal(wsr_endpoint_refuse(&box.ep, 2, statuses[i], NULL, none), WSR_EINVAL);
     assert_int_equal(wsr_endpoint_refuse(&box.ep, 2, 304, NULL, (wsr_slice){rest, 1}), WSR_EINVAL);
+    assert_int_equal(wsr_endpoint_refuse(&box.ep, 2, 404, NULL, (wsr_slice){rest, SIZE_MAX}), WSR_ETOOBIG);
     box_flush(&box, 2);
     assert_int_equal(box.sent.len, 0);
 
@@ -451,6 +452,10 @@ static void an_application_may_refuse(void **unused)
     assert_int_equal(wsr_endpoint_refuse(&box.ep, 2, 499, NULL, (wsr_slice){NULL, 0}), WSR_OK);
     box_flush(&box, 2);
     box_expect_sent(&box, "HTTP/1.1 499 \r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    box_close(&box);
+
+    open_manual(&box, rest, 0);
+    assert_int_equal(wsr_endpoint_refuse(&box.ep, 2, 304, "ETag: x\r\n", (wsr_slice){NULL, 0}), WSR_OK);
     box_close(&box);
 }
 
@@ -608,10 +613,13 @@ static void without_sha1_there_is_no_handshake(void **unused)
     box_sha1_error = 0;
 }
 
-/* One run in which allocation `at` fails: either end says so, and nothing leaks. Returns whether there was such a one. */
-static bool run_failing(wsr_role role, unsigned long at, size_t piece)
+/*
+ * One run in which allocation `at` fails, and if for_good all behind it until the stream ends: either end says so, and
+ * nothing leaks. Returns whether there was such an allocation.
+ */
+static bool run_failing(wsr_role role, unsigned long at, bool for_good, size_t piece)
 {
-    struct box box = {.fail_at = at};
+    struct box box = {.fail_at = at, .fail_for_good = for_good};
     wsr_endpoint_config config = WSR_ENDPOINT_CONFIG_INIT;
     config.role = role;
     config.host = "example.com";
@@ -627,14 +635,16 @@ static bool run_failing(wsr_role role, unsigned long at, size_t piece)
             n = piece < len - i ? piece : len - i;
             assert_int_equal(box_feed(&box, 1, p + i, n), n);
         }
-        box_eof(&box, 2);
     }
     bool failed = box.allocations >= at;
+    box.fail_at = 0; /* without any memory even CLOSED waits */
+    if (error == WSR_OK)
+        box_eof(&box, 2);
     bool opened = strstr(vectors_string(&box.seen), "open") != NULL;
     if (error == WSR_OK && !failed)
         box_expect_seen(&box, "text Hello");
     if (error == WSR_OK && failed && !opened)
-        assert_non_null(strstr(vectors_string(&box.seen), "closed WSR_ENOMEM"));
+        assert_non_null(strstr(vectors_string(&box.seen), for_good ? "closed WSR_E" : "closed WSR_ENOMEM"));
     box_close(&box);
     return failed;
 }
@@ -645,10 +655,12 @@ static void every_allocation_may_fail(void **unused)
     (void)unused;
     for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
         for (size_t piece = 1; piece <= 1000; piece *= 10) {
-            unsigned long at = 1;
-            while (run_failing((wsr_role)role, at, piece))
-                at++;
-            assert_true(at > 3);
+            for (int for_good = 0; for_good <= 1; for_good++) {
+                unsigned long at = 1;
+                while (run_failing((wsr_role)role, at, for_good, piece))
+                    at++;
+                assert_true(at > 3);
+            }
         }
     }
 }

@@ -31,17 +31,23 @@ static int sample(void *context, uint8_t *out, size_t n)
     return box->random_error;
 }
 
+static bool fails_now(struct box *box)
+{
+    box->allocations++;
+    return box->fail_at != 0 && (box->fail_for_good ? box->allocations >= box->fail_at : box->allocations == box->fail_at);
+}
+
 static void *box_alloc(void *context, size_t size)
 {
     struct box *box = context;
-    return ++box->allocations == box->fail_at ? NULL : malloc(size);
+    return fails_now(box) ? NULL : malloc(size);
 }
 
 static void *box_resize(void *context, void *ptr, size_t old_size, size_t size)
 {
     struct box *box = context;
     (void)old_size;
-    return ++box->allocations == box->fail_at ? NULL : realloc(ptr, size);
+    return fails_now(box) ? NULL : realloc(ptr, size);
 }
 
 static void box_release(void *context, void *ptr, size_t size)
@@ -60,6 +66,8 @@ int box_open(struct box *box, const wsr_endpoint_config *config)
         box->batch_cap = 8;
     int error = wsr_env_init(&box->env, &config->limits, &box->allocator, NULL, 0);
     assert_int_equal(error, WSR_OK);
+    if (box->fail_for_good)
+        box->env.pool.kept_bytes_max = 1;
     box->env.sha1 = sha1;
     box->env.random = sample;
     box->env.random_context = box;

@@ -21,6 +21,7 @@ struct box {
     size_t out_bytes_peak;         /* of the pool, at the end of a batch */
     int random_error;              /* not 0: there are no random bytes */
     unsigned long fail_at;         /* the allocation that fails, from 1; 0: none */
+    bool fail_for_good;            /* and so do all behind it; the pool keeps nothing that could stand in */
     unsigned long allocations;     /* asked for */
     wsr_allocator allocator;
 };
