@@ -10,7 +10,7 @@ build=$1
 wsring=${WSRING:-$build/wsring}
 python=${PYTHON:-/usr/bin/python3}
 export PYTHONUNBUFFERED=1
-tmp=$(mktemp -d) || exit 1
+mkdir -p "$build/tests" && tmp=$(mktemp -d "$build/tests/cli.XXXXXX") || exit 1
 started=()
 cleanup()
 {
