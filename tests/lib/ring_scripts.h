@@ -19,4 +19,10 @@ struct ring_script_row {
 extern const struct ring_script_row ring_scripts[];
 extern const unsigned ring_scripts_n;
 
+/* More than a connection's buffers take: what a send needs to be stuck. 24 MiB unless set otherwise. */
+extern size_t ring_scripts_flood_bytes;
+
+/* By how much streams are shortened; 1 unless set otherwise. */
+extern unsigned ring_scripts_shrink;
+
 #endif

@@ -1,0 +1,221 @@
+/*
+ * tests/sim/fake_sys.c - ring/sys.h on the simulated host.
+ */
+#include "sim/kernel.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MAPS_KEPT 64u
+
+/* Mapping and touching a megabyte costs more than a short run: arenas are kept for the next one. */
+static struct map {
+    void *ptr;
+    size_t bytes;
+    bool used;
+} maps[MAPS_KEPT];
+
+uint64_t wsr_sys_now_ns(void)
+{
+    return sim_world.now_ns;
+}
+
+static struct sim_file *open_file(int fd, const char *what)
+{
+    struct sim_file *file = sim_file_of(fd);
+    if (file == NULL)
+        sim_violation("%s on descriptor %d, which is not open", what, fd);
+    return file;
+}
+
+int wsr_sys_socket(int family)
+{
+    int error = sim_injected(SIM_SOCKET);
+    struct sim_file *file = error == 0 ? sim_file_new(SIM_FILE_SOCKET) : NULL;
+    if (file == NULL)
+        return error != 0 ? -error : -EMFILE;
+    file->local.any.sa_family = (sa_family_t)family;
+    return file->fd;
+}
+
+static bool port_is_free(uint16_t port, bool reuse_port)
+{
+    for (const struct sim_file *file = sim_world.listeners; file != NULL; file = file->next_all)
+        if (ntohs(file->local.in4.sin_port) == port && !(reuse_port && file->reuse_port))
+            return false;
+    return true;
+}
+
+int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port)
+{
+    (void)len;
+    int error = sim_injected(SIM_LISTEN);
+    if (error != 0)
+        return -error;
+    uint16_t port = ntohs(address->in4.sin_port); /* sin6_port is at the same place */
+    if (port == 0) {
+        for (port = 20000; !port_is_free(port, false); port++)
+            ;
+    } else if (!port_is_free(port, reuse_port)) {
+        return -EADDRINUSE;
+    }
+    struct sim_file *file = sim_file_new(SIM_FILE_LISTENER);
+    if (file == NULL)
+        return -EMFILE;
+    file->local = *address;
+    file->local.in4.sin_port = htons(port);
+    file->reuse_port = reuse_port;
+    file->backlog_max = backlog > 0 ? (unsigned)backlog : 1;
+    return file->fd;
+}
+
+int wsr_sys_local_address(int fd, union wsr_address *out)
+{
+    const struct sim_file *file = open_file(fd, "getsockname");
+    *out = file->side != NULL ? file->side->address : file->local;
+    return 0;
+}
+
+int wsr_sys_peer_address(int fd, union wsr_address *out)
+{
+    const struct sim_file *file = open_file(fd, "getpeername");
+    if (file->side == NULL || file->side->dead)
+        return -ENOTCONN;
+    *out = sim_other(file->side)->address;
+    return 0;
+}
+
+int wsr_sys_shutdown_write(int fd)
+{
+    const struct sim_file *file = open_file(fd, "shutdown");
+    int error = sim_injected(SIM_SHUTDOWN);
+    if (error != 0)
+        return -error;
+    if (file->side == NULL || file->side->dead)
+        return -ENOTCONN;
+    sim_side_shut(file->side);
+    return 0;
+}
+
+void wsr_sys_close(int fd)
+{
+    sim_note("close %d", fd);
+    sim_file_close(open_file(fd, "close"));
+}
+
+void wsr_sys_reset(int fd)
+{
+    struct sim_file *file = open_file(fd, "reset");
+    struct sim_side *side = file->side;
+    sim_note("reset %d", fd);
+    if (side != NULL && file->armed == 0) {
+        file->side = NULL;
+        side->file = NULL;
+        sim_side_close(side, true);
+    }
+    sim_file_close(file);
+}
+
+int wsr_sys_eventfd(void)
+{
+    int error = sim_injected(SIM_EVENTFD);
+    struct sim_file *file = error == 0 ? sim_file_new(SIM_FILE_EVENT) : NULL;
+    if (file == NULL)
+        return error != 0 ? -error : -EMFILE;
+    return file->fd;
+}
+
+void wsr_sys_eventfd_signal(int fd)
+{
+    sim_event_signal(open_file(fd, "write"));
+}
+
+void wsr_sys_eventfd_clear(int fd)
+{
+    open_file(fd, "read")->count = 0;
+}
+
+int wsr_sys_reserve(void)
+{
+    int error = sim_injected(SIM_RESERVE);
+    struct sim_file *file = error == 0 ? sim_file_new(SIM_FILE_RESERVE) : NULL;
+    if (file == NULL)
+        return error != 0 ? -error : -EMFILE;
+    return file->fd;
+}
+
+int wsr_sys_shed(int listen_fd, int *reserve)
+{
+    struct sim_file *listener = open_file(listen_fd, "accept");
+    if (*reserve >= 0)
+        wsr_sys_close(*reserve);
+    int result = -EAGAIN;
+    struct sim_side *side = sim_backlog_take(listener);
+    if (side != NULL) {
+        sim_side_close(side, false);
+        result = 0;
+    }
+    *reserve = wsr_sys_reserve();
+    if (*reserve < 0)
+        *reserve = -1;
+    return result;
+}
+
+void *wsr_sys_map(size_t bytes)
+{
+    if (sim_injected(SIM_MAP) != 0)
+        return NULL;
+    struct map *found = NULL;
+    for (unsigned i = 0; i < MAPS_KEPT && found == NULL; i++)
+        if (!maps[i].used && maps[i].bytes == bytes)
+            found = &maps[i];
+    for (unsigned i = 0; i < MAPS_KEPT && found == NULL; i++)
+        if (!maps[i].used)
+            found = &maps[i];
+    if (found == NULL) {
+        fprintf(stderr, "sim: more than %u mappings\n", MAPS_KEPT);
+        abort();
+    }
+    if (found->bytes != bytes) {
+        free(found->ptr);
+        found->bytes = bytes;
+        found->ptr = aligned_alloc(4096, (bytes + 4095u) & ~(size_t)4095);
+        if (found->ptr == NULL)
+            abort();
+    }
+    found->used = true;
+    sim_world.maps_n++;
+    return found->ptr;
+}
+
+void wsr_sys_unmap(void *ptr, size_t bytes)
+{
+    sim_unmapped(ptr, bytes);
+    for (unsigned i = 0; i < MAPS_KEPT; i++) {
+        if (maps[i].ptr != ptr || !maps[i].used)
+            continue;
+        if (maps[i].bytes != bytes)
+            sim_violation("%zu bytes unmapped of a mapping of %zu", bytes, maps[i].bytes);
+        maps[i].used = false;
+        sim_world.maps_n--;
+        return;
+    }
+    sim_violation("unmapped what is not mapped");
+}
+
+void sim_maps_reset_all(void)
+{
+    for (unsigned i = 0; i < MAPS_KEPT; i++)
+        maps[i].used = false;
+    sim_world.maps_n = 0;
+}
+
+int wsr_sys_uring_disabled(void)
+{
+    return sim_knobs.uring_disabled;
+}
+
+bool wsr_sys_seccomp_filtered(void)
+{
+    return sim_knobs.seccomp_filtered;
+}

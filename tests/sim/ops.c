@@ -1,0 +1,596 @@
+/*
+ * tests/sim/ops.c - io_uring's operations: tried when submitted, armed if they cannot be done, tried again when their file
+ * changes, and completed, all with the chances that the knobs give.
+ *
+ * As in the kernel an operation that is woken does not run at once: it is put on its ring's work list and runs when the
+ * ring is entered. What it may do then is io_uring/net.c's: see design notes on F_MORE, BUF_MORE, ENOBUFS and overflow.
+ */
+#include "sim/kernel.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define RETRIES_MAX 32u /* MULTISHOT_MAX_RETRY: how often an armed receive goes on before others have their turn */
+
+static struct sim_op *free_ops, **every_op;
+static size_t ops_n, ops_cap;
+
+static const struct {
+    uint8_t opcode;
+    enum sim_call call;
+    const char *name;
+} kinds[] = {
+    {IORING_OP_RECV, SIM_RECEIVE, "receive"}, {IORING_OP_SEND, SIM_SEND, "send"},      {IORING_OP_SENDMSG, SIM_SEND, "sendmsg"},
+    {IORING_OP_ACCEPT, SIM_ACCEPT, "accept"}, {IORING_OP_CONNECT, SIM_CONNECT, "connect"},
+    {IORING_OP_POLL_ADD, SIM_POLL, "poll"},   {IORING_OP_TIMEOUT, SIM_TIMER, "timer"}, {IORING_OP_ASYNC_CANCEL, SIM_CANCEL, "cancel"},
+};
+
+static unsigned kind_of(uint8_t opcode)
+{
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].opcode == opcode)
+            return i;
+    sim_violation("opcode %u is none the simulator knows", opcode);
+}
+
+/* ---- life ---- */
+
+static struct sim_op *op_new(struct sim_ring *ring, const struct io_uring_sqe *sqe)
+{
+    struct sim_op *op = free_ops;
+    if (op != NULL) {
+        free_ops = op->file_next;
+    } else {
+        op = calloc(1, sizeof *op);
+        if (ops_n == ops_cap) {
+            ops_cap = ops_cap == 0 ? 256 : ops_cap * 2;
+            every_op = realloc(every_op, ops_cap * sizeof(struct sim_op *));
+        }
+        if (op == NULL || every_op == NULL)
+            abort();
+        every_op[ops_n++] = op;
+    }
+    uint32_t generation = op->generation;
+    memset(op, 0, sizeof *op);
+    op->generation = generation + 1;
+    op->ring = ring;
+    op->opcode = sqe->opcode;
+    op->user_data = sqe->user_data;
+    op->ring_next = ring->ops;
+    if (op->ring_next != NULL)
+        op->ring_next->ring_prev = op;
+    ring->ops = op;
+    ring->ops_n++;
+    sim_stats.operations++;
+    return op;
+}
+
+static void hold_file(struct sim_op *op, struct sim_file *file)
+{
+    op->file = file;
+    file->armed++;
+    op->file_next = file->ops;
+    if (op->file_next != NULL)
+        op->file_next->file_prev = op;
+    file->ops = op;
+}
+
+static void op_free(struct sim_op *op)
+{
+    struct sim_ring *ring = op->ring;
+    op->generation++;
+    if (op->ring_prev != NULL)
+        op->ring_prev->ring_next = op->ring_next;
+    else
+        ring->ops = op->ring_next;
+    if (op->ring_next != NULL)
+        op->ring_next->ring_prev = op->ring_prev;
+    ring->ops_n--;
+    if (op->file != NULL) {
+        if (op->file_prev != NULL)
+            op->file_prev->file_next = op->file_next;
+        else
+            op->file->ops = op->file_next;
+        if (op->file_next != NULL)
+            op->file_next->file_prev = op->file_prev;
+        if (op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SENDMSG)
+            op->file->sends--;
+        sim_file_unarm(op->file);
+    }
+    op->file_next = free_ops;
+    free_ops = op;
+}
+
+void sim_ops_reset_all(void)
+{
+    free_ops = NULL;
+    for (size_t i = 0; i < ops_n; i++) {
+        every_op[i]->generation++;
+        every_op[i]->file_next = free_ops;
+        free_ops = every_op[i];
+    }
+}
+
+/* ---- payload that flies must not change ---- */
+
+static uint64_t checksum(const struct sim_op *op)
+{
+    uint64_t sum = op->total;
+    for (unsigned i = 0; i < op->slices_n; i++) {
+        const uint8_t *at = op->slices[i].iov_base;
+        size_t left = op->slices[i].iov_len;
+        for (; left >= 8; at += 8, left -= 8) {
+            uint64_t word;
+            memcpy(&word, at, sizeof word);
+            sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+            sum ^= sum >> 29;
+        }
+        for (; left > 0; at++, left--)
+            sum = (sum ^ *at) * 0x100000001b3u;
+    }
+    return sum;
+}
+
+/* ---- completing ---- */
+
+static void end_now(struct sim_op *op, int32_t res, uint32_t cflags)
+{
+    if (op->slices_n > 0 && checksum(op) != op->checksum)
+        sim_violation("payload of send %llx changed while it was under way", (unsigned long long)op->user_data);
+    struct sim_ring *ring = op->ring;
+    uint64_t user_data = op->user_data;
+    op_free(op); /* first: what the application sees completed holds nothing any more */
+    sim_post_last(ring, user_data, res, cflags);
+}
+
+/* Decided, but told later: by an event, or when the ring is entered next. */
+static void end_later(struct sim_op *op, int32_t res, uint32_t cflags, uint64_t delay_ns)
+{
+    op->state = SIM_ENDING;
+    op->res = res;
+    op->cflags = cflags;
+    op->generation++;
+    if (delay_ns > 0)
+        sim_event(SIM_EVENT_OP, sim_world.now_ns + delay_ns, op, op->generation);
+    else
+        sim_work_add(op);
+}
+
+static void end(struct sim_op *op, int32_t res)
+{
+    end_now(op, res, 0);
+}
+
+/* ---- armed ---- */
+
+static bool is_ready(const struct sim_op *op)
+{
+    const struct sim_file *file = op->file;
+    if (file == NULL)
+        return true;
+    switch (file->kind) {
+    case SIM_FILE_LISTENER:
+        return file->backlog_n > 0;
+    case SIM_FILE_EVENT:
+        return file->count > 0;
+    case SIM_FILE_SOCKET:
+        if (file->side == NULL)
+            return op->opcode != IORING_OP_POLL_ADD;
+        return op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SENDMSG ? sim_writable(file->side) : sim_readable(file->side);
+    default:
+        return false;
+    }
+}
+
+static void schedule(struct sim_op *op)
+{
+    uint64_t delay_ns = sim_up_to(sim_knobs.delay_ns_max);
+    op->generation++;
+    if (delay_ns == 0) {
+        op->state = SIM_QUEUED;
+        sim_work_add(op);
+        return;
+    }
+    op->state = SIM_SCHEDULED;
+    sim_stats.delayed++;
+    sim_event(SIM_EVENT_OP, sim_world.now_ns + delay_ns, op, op->generation);
+}
+
+static void arm(struct sim_op *op)
+{
+    op->state = SIM_WAITING;
+    if (is_ready(op))
+        schedule(op);
+}
+
+void sim_file_wake(struct sim_file *file)
+{
+    for (struct sim_op *op = file->ops; op != NULL; op = op->file_next)
+        if (op->state == SIM_WAITING && op->opcode != IORING_OP_CONNECT && is_ready(op))
+            schedule(op);
+}
+
+void sim_op_event(struct sim_op *op, uint64_t generation)
+{
+    if (op->generation != (uint32_t)generation)
+        return;
+    if (op->state != SIM_ENDING)
+        op->state = SIM_QUEUED;
+    sim_work_add(op);
+}
+
+/* ---- each operation's try. It ends the operation, or arms it again. ---- */
+
+/* Another completion of an armed operation. False: it has become the last one, and the operation is gone. */
+static bool goes_on(struct sim_op *op, int32_t res, uint32_t cflags)
+{
+    bool last = !op->multishot;
+    if (!last && sim_chance(sim_knobs.lost_more_percent)) {
+        sim_stats.lost_more++;
+        last = true;
+    }
+    /* A full queue ends it too: the completion overflows, and says that nothing follows. */
+    if (!last && sim_post(op->ring, op->user_data, res, cflags | IORING_CQE_F_MORE))
+        return true;
+    end_now(op, res, cflags);
+    return false;
+}
+
+static void try_receive(struct sim_op *op)
+{
+    struct sim_side *side = op->file->side;
+    for (unsigned retry = 0;; retry++) {
+        if (side == NULL) {
+            end(op, -ENOTCONN);
+            return;
+        }
+        uint32_t len = op->len;
+        unsigned buffer;
+        uint8_t *to = sim_buffers_pick(op->ring, &len, &buffer); /* before it looks for bytes, so ENOBUFS needs none */
+        if (to == NULL || (sim_readable(side) && sim_chance(sim_knobs.enobufs_percent))) {
+            sim_stats.enobufs += to == NULL;
+            sim_stats.enobufs_false += to != NULL;
+            end(op, -ENOBUFS);
+            return;
+        }
+        if (!sim_readable(side)) {
+            op->state = SIM_WAITING;
+            return;
+        }
+        int error = sim_injected(SIM_RECEIVE);
+        if (error != 0) {
+            end(op, -error);
+            return;
+        }
+        if (sim_knobs.read_bytes_max > 0) {
+            uint32_t most = (uint32_t)(1 + sim_below(sim_knobs.read_bytes_max));
+            sim_stats.short_reads += most < len;
+            len = most < len ? most : len;
+        }
+        size_t n = sim_read(side, to, len);
+        if (n == 0) { /* after the bytes: a reset once, then the end */
+            end(op, -sim_take_error(side));
+            return;
+        }
+        uint32_t cflags = IORING_CQE_F_BUFFER | buffer << IORING_CQE_BUFFER_SHIFT;
+        if (sim_buffers_commit(op->ring, (uint32_t)n))
+            cflags |= WSR_CQE_F_BUF_MORE;
+        bool more_there = side->arrived > side->read;
+        if (more_there)
+            cflags |= IORING_CQE_F_SOCK_NONEMPTY;
+        if (!goes_on(op, (int32_t)n, cflags))
+            return;
+        if (!more_there || retry >= RETRIES_MAX || sim_chance(sim_knobs.delay_percent)) {
+            arm(op);
+            return;
+        }
+    }
+}
+
+/* The slices' bytes from op->done on, as far as the stream takes them. */
+static void push_bytes(struct sim_op *op, struct sim_side *side, uint64_t most)
+{
+    uint64_t skip = op->done;
+    for (unsigned i = 0; i < op->slices_n && most > 0; i++) {
+        size_t len = op->slices[i].iov_len;
+        if (skip >= len) {
+            skip -= len;
+            continue;
+        }
+        size_t want = len - (size_t)skip;
+        want = want < most ? want : (size_t)most;
+        size_t n = sim_write(side, (const uint8_t *)op->slices[i].iov_base + skip, want);
+        op->done += n;
+        most -= n;
+        skip = 0;
+        if (n < want)
+            return;
+    }
+}
+
+static void end_send(struct sim_op *op, int32_t res)
+{
+    uint64_t delay_ns = 0;
+    if (sim_chance(sim_knobs.late_send_percent))
+        delay_ns = 1 + sim_up_to(sim_knobs.delay_ns_max);
+    if (delay_ns == 0) {
+        end(op, res);
+        return;
+    }
+    sim_stats.late_sends++;
+    end_later(op, res, 0, delay_ns);
+}
+
+static void try_send(struct sim_op *op)
+{
+    struct sim_side *side = op->file->side;
+    int error = side == NULL || side->shut ? EPIPE : 0;
+    if (error == 0 && side->dead) {
+        error = op->done > 0 ? EPIPE : sim_take_error(side); /* the bytes that went out are told first, then the error */
+        error = error != 0 ? error : EPIPE;
+    }
+    if (error == 0)
+        error = sim_injected(SIM_SEND);
+    if (error != 0) {
+        end(op, op->done > 0 ? (int32_t)op->done : -error);
+        return;
+    }
+    uint64_t left = op->total - op->done, most = left;
+    if (sim_knobs.write_bytes_max > 0) {
+        most = 1 + sim_below(sim_knobs.write_bytes_max);
+        sim_stats.short_writes += most < left;
+        most = most < left ? most : left;
+    }
+    push_bytes(op, side, most);
+    if (op->done == op->total) {
+        end_send(op, (int32_t)op->done);
+        return;
+    }
+    bool cut = op->done > 0 && sim_chance(sim_knobs.short_send_percent);
+    sim_stats.short_sends += cut;
+    if (op->done > 0 && (cut || !op->wait_all))
+        end_send(op, (int32_t)op->done);
+    else
+        arm(op);
+}
+
+static void try_accept(struct sim_op *op)
+{
+    for (;;) {
+        /* The kernel reserves the descriptor before it looks whether anybody waits. */
+        int limit = sim_knobs.fds_max != 0 ? (int)sim_knobs.fds_max : SIM_FDS;
+        if (sim_world.fds_n >= limit) {
+            sim_stats.emfile++;
+            end(op, -EMFILE);
+            return;
+        }
+        if (op->file->backlog_n == 0) {
+            op->state = SIM_WAITING;
+            return;
+        }
+        int error = sim_injected(SIM_ACCEPT);
+        if (error != 0) {
+            sim_stats.emfile += error == EMFILE;
+            end(op, -error);
+            return;
+        }
+        if (!goes_on(op, sim_accept(op->file)->fd, 0))
+            return;
+    }
+}
+
+static void try_connect(struct sim_op *op)
+{
+    struct sim_file *file = op->file;
+    if (op->connected) { /* the handshake is over */
+        end(op, file->side->dead ? -ECONNREFUSED : 0);
+        return;
+    }
+    int error = file->side != NULL ? EISCONN : sim_injected(SIM_CONNECT);
+    struct sim_file *listener = error == 0 ? sim_listener_on(ntohs(op->address.in4.sin_port)) : NULL;
+    if (listener == NULL) {
+        sim_stats.refused += error == 0;
+        end_later(op, error != 0 ? -error : -ECONNREFUSED, 0, sim_up_to(sim_knobs.latency_ns_max) * 2);
+        return;
+    }
+    uint64_t at_ns;
+    file->side = sim_connect(listener, &op->address, &at_ns);
+    file->side->file = file;
+    op->connected = true;
+    op->state = SIM_SCHEDULED;
+    sim_event(SIM_EVENT_OP, at_ns, op, op->generation);
+}
+
+static void try_poll(struct sim_op *op)
+{
+    if (!is_ready(op)) {
+        op->state = SIM_WAITING;
+        return;
+    }
+    int error = sim_injected(SIM_POLL);
+    if (error != 0)
+        end(op, -error);
+    else if (goes_on(op, POLLIN, 0))
+        op->state = SIM_WAITING; /* edge: the next change wakes it, not what was there already */
+}
+
+/* ---- cancelling ---- */
+
+static void cancel_one(struct sim_op *op)
+{
+    sim_stats.cancelled++;
+    sim_stats.cancelled_partly += op->done > 0;
+    if (op->opcode == IORING_OP_CONNECT && op->file->side != NULL) { /* the socket stays unconnected */
+        struct sim_side *side = op->file->side;
+        op->file->side = NULL;
+        side->file = NULL;
+        sim_side_close(side, true);
+    }
+    int32_t res = op->done > 0 ? (int32_t)op->done : -ECANCELED; /* what went out is told (io_sendrecv_fail) */
+    end_later(op, res, 0, sim_chance(50) ? sim_up_to(sim_knobs.delay_ns_max) : 0);
+}
+
+static void try_cancel(struct sim_op *op)
+{
+    bool any = (op->cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0, all = (op->cancel_flags & IORING_ASYNC_CANCEL_ALL) != 0;
+    int error = sim_injected(SIM_CANCEL);
+    int32_t found = 0;
+    for (struct sim_op *next, *other = error == 0 ? op->ring->ops : NULL; other != NULL; other = next) {
+        next = other->ring_next;
+        bool match = other->state != SIM_ENDING && other->opcode != IORING_OP_ASYNC_CANCEL;
+        if (!match || (!any && other->user_data != op->cancel_target))
+            continue;
+        found++;
+        cancel_one(other);
+        if (!all && !any)
+            break;
+    }
+    if (error != 0)
+        end(op, -error);
+    else if (!all)
+        end(op, found > 0 ? 0 : -ENOENT);
+    else
+        end(op, found);
+}
+
+/* ---- turns ---- */
+
+static void attempt(struct sim_op *op)
+{
+    switch (op->opcode) {
+    case IORING_OP_RECV:
+        try_receive(op);
+        break;
+    case IORING_OP_SEND:
+    case IORING_OP_SENDMSG:
+        try_send(op);
+        break;
+    case IORING_OP_ACCEPT:
+        try_accept(op);
+        break;
+    case IORING_OP_CONNECT:
+        try_connect(op);
+        break;
+    case IORING_OP_POLL_ADD:
+        try_poll(op);
+        break;
+    case IORING_OP_TIMEOUT:
+        end(op, sim_injected(SIM_TIMER) != 0 ? -ENOMEM : -ETIME);
+        break;
+    default: /* IORING_OP_ASYNC_CANCEL */
+        try_cancel(op);
+        break;
+    }
+}
+
+void sim_op_run(struct sim_op *op)
+{
+    op->queued = false;
+    if (op->state == SIM_ENDING)
+        end_now(op, op->res, op->cflags);
+    else
+        attempt(op);
+}
+
+/* ---- submission ---- */
+
+static void take_slices(struct sim_op *op, const struct io_uring_sqe *sqe)
+{
+    if (op->opcode == IORING_OP_SEND) {
+        op->slices[0].iov_base = (void *)(uintptr_t)sqe->addr;
+        op->slices[0].iov_len = sqe->len;
+        op->slices_n = 1;
+    } else {
+        const struct msghdr *header = (const struct msghdr *)(uintptr_t)sqe->addr;
+        if (header->msg_iovlen > SIM_SLICES_MAX)
+            sim_violation("a send of %zu slices", header->msg_iovlen);
+        memcpy(op->slices, header->msg_iov, header->msg_iovlen * sizeof(struct iovec));
+        op->slices_n = (unsigned)header->msg_iovlen;
+    }
+    for (unsigned i = 0; i < op->slices_n; i++)
+        op->total += op->slices[i].iov_len;
+    op->wait_all = (sqe->msg_flags & MSG_WAITALL) != 0;
+    op->checksum = checksum(op);
+    if ((sqe->msg_flags & MSG_NOSIGNAL) == 0)
+        sim_violation("a send without MSG_NOSIGNAL");
+    if (++op->file->sends > 1)
+        sim_violation("two sends at once on descriptor %d", op->file->fd);
+}
+
+static void take_deadline(struct sim_op *op, const struct io_uring_sqe *sqe)
+{
+    const struct __kernel_timespec *deadline = (const struct __kernel_timespec *)(uintptr_t)sqe->addr;
+    if ((sqe->timeout_flags & IORING_TIMEOUT_ABS) == 0)
+        sim_violation("a relative timer");
+    uint64_t at_ns = (uint64_t)deadline->tv_sec * 1000000000u + (uint64_t)deadline->tv_nsec;
+    op->state = SIM_SCHEDULED;
+    uint64_t delay_ns = sim_up_to(sim_knobs.delay_ns_max);
+    sim_event(SIM_EVENT_OP, at_ns < UINT64_MAX - delay_ns ? at_ns + delay_ns : at_ns, op, op->generation);
+}
+
+static void prepare(struct sim_op *op, const struct io_uring_sqe *sqe)
+{
+    switch (op->opcode) {
+    case IORING_OP_RECV:
+        op->multishot = (sqe->ioprio & IORING_RECV_MULTISHOT) != 0;
+        op->len = sqe->len;
+        if ((sqe->flags & IOSQE_BUFFER_SELECT) == 0 || sqe->buf_group != 0 || (op->multishot && sqe->len != 0))
+            sim_violation("a receive without buffers of group 0");
+        break;
+    case IORING_OP_SEND:
+    case IORING_OP_SENDMSG:
+        take_slices(op, sqe);
+        break;
+    case IORING_OP_ACCEPT:
+        op->multishot = (sqe->ioprio & IORING_ACCEPT_MULTISHOT) != 0;
+        if (op->file->kind != SIM_FILE_LISTENER)
+            sim_violation("accept on descriptor %d, which does not listen", op->file->fd);
+        break;
+    case IORING_OP_CONNECT:
+        memcpy(&op->address, (const void *)(uintptr_t)sqe->addr, (size_t)sqe->off < sizeof op->address ? (size_t)sqe->off : sizeof op->address);
+        break;
+    case IORING_OP_POLL_ADD:
+        op->multishot = (sqe->len & IORING_POLL_ADD_MULTI) != 0;
+        break;
+    case IORING_OP_ASYNC_CANCEL:
+        op->cancel_target = sqe->addr;
+        op->cancel_flags = sqe->cancel_flags;
+        break;
+    default:
+        break;
+    }
+}
+
+void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe)
+{
+    unsigned kind = kind_of(sqe->opcode);
+    bool wants_file = sqe->opcode != IORING_OP_TIMEOUT && sqe->opcode != IORING_OP_ASYNC_CANCEL;
+    struct sim_file *file = wants_file ? sim_file_of(sqe->fd) : NULL;
+    sim_note("ring %u: %s %llx fd %d", ring->index, kinds[kind].name, (unsigned long long)sqe->user_data, sqe->fd);
+    if (wants_file && file == NULL) {
+        if (sqe->fd != -1) /* -1 is how the ring itself takes back what it had queued */
+            sim_violation("%s on descriptor %d, which is not open", kinds[kind].name, sqe->fd);
+        sim_post_last(ring, sqe->user_data, -EBADF, 0);
+        return;
+    }
+    struct sim_op *op = op_new(ring, sqe);
+    if (file != NULL)
+        hold_file(op, file);
+    prepare(op, sqe);
+    if (op->opcode == IORING_OP_TIMEOUT) {
+        take_deadline(op, sqe);
+    } else if (op->opcode == IORING_OP_RECV && (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) {
+        arm(op);
+    } else if (op->opcode != IORING_OP_ASYNC_CANCEL && op->opcode != IORING_OP_CONNECT && sim_chance(sim_knobs.delay_percent)) {
+        schedule(op);
+    } else {
+        attempt(op);
+    }
+}
+
+/* The run is over and everything is forgotten. */
+void sim_op_drop_all(struct sim_ring *ring)
+{
+    ring->ops = NULL;
+    ring->ops_n = 0;
+}
