@@ -105,7 +105,8 @@ uint32_t wsr_drain_left(const wsr_engine *engine)
 {
     uint32_t n = 0;
     const struct wsr_connection *c;
+    /* Not those that only wait for their last completions: no event would tell a caller when they are gone. */
     for (uint32_t slot = 0; (c = wsr_table_at(engine, slot)) != NULL; slot++)
-        n += is_servers(c);
+        n += is_servers(c) && (c->ep.flags & WSR_EP_CLOSED) == 0;
     return n;
 }

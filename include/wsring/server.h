@@ -62,7 +62,7 @@ typedef struct wsr_drain_config {
  */
 WSR_API WSR_MUST_USE int wsr_drain(wsr_engine *engine, const wsr_drain_config *config);
 
-/* Connections left to drain. */
+/* Connections left to drain: those whose CLOSED has not come yet, so 0 as soon as the last one has. */
 WSR_API uint32_t wsr_drain_left(const wsr_engine *engine);
 
 #ifdef __cplusplus
