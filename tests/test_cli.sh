@@ -277,4 +277,11 @@ check "no permission for the port: one line, exit 1" complains 1 'port 80: Permi
 run "$wsring" demo -t 1s -c 16
 check "demo: both kinds of close, all accounted for" eval 'exits 0 && [ ! -s "$tmp/err" ] &&
     tail -n 1 "$tmp/out" | grep -qE "^sent [0-9]+ = echoed [0-9]+ \+ undelivered [0-9]+ \+ in doubt [0-9]+; unaccounted 0; wrong 0; closes: 1000 x 8, 1001 x 8$"'
+name=demo
+background "$wsring" demo -t 60 -c 16
+wait_line "$tmp/demo.out" '^2\. 16 clients'
+kill -INT "$pid"
+ends "$pid"
+cp "$tmp/demo.out" "$tmp/out" && cp "$tmp/demo.err" "$tmp/err"
+check "an interrupted demo ends, with its server, exit 1" eval 'exits 1 && err_has "interrupted"'
 exit $failed
