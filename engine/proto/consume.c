@@ -5,9 +5,12 @@
 
 #include <string.h>
 
-extern const struct wsr_consume wsr_consume_scalar;
+extern const struct wsr_consume wsr_consume_scalar, wsr_consume_avx512;
 
 static const struct wsr_consume *const loops[] = {
+#if defined(__x86_64__)
+    &wsr_consume_avx512,
+#endif
     &wsr_consume_scalar,
 };
 

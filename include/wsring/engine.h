@@ -100,7 +100,7 @@ WSR_API WSR_MUST_USE int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, 
  * (closing already), WSR_EBADCODE, WSR_EBADUTF8, WSR_ETOOBIG, WSR_ENOMEM. The macro notes the caller's place for the record.
  */
 WSR_API WSR_MUST_USE int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line);
-#define wsr_close(engine, conn, code, reason) wsr_close_at((engine), (conn), (code), (reason), __FILE__, __LINE__)
+#define wsr_close(engine, conn, ...) wsr_close_at((engine), (conn), __VA_ARGS__, __FILE__, __LINE__) /* code, reason */
 
 /* Ends the connection at once, without a Close: the peer sees a reset. CLOSED follows. Returns 0, WSR_ESTALE. */
 WSR_API WSR_MUST_USE int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line);

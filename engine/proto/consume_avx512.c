@@ -1,0 +1,13 @@
+/*
+ * proto/consume_avx512.c - the consume loop with the AVX-512 kernels inlined.
+ */
+#include "simd/avx512.h"
+
+#ifdef WSR_ISA_NAME
+
+#include "proto/consume.inc"
+
+extern const struct wsr_consume wsr_consume_avx512;
+const struct wsr_consume wsr_consume_avx512 = {WSR_ISA_NAME, consume_run};
+
+#endif
