@@ -417,7 +417,7 @@ static void a_drop_takes_the_queue_and_leaves_what_flies(void **unused)
         assert_int_equal(count.messages, 0);
         send_ok(&rig, WSR_CLOSE, "\x03\xea");
         rig_flush(&rig);
-        expect_wire(&rig, "text:flies close:\x03\xea");
+        expect_wire(&rig, "text:flies pong:x close:\x03\xea");
         rig_close(&rig);
     }
 }

@@ -354,10 +354,6 @@ struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool 
             wsr_pool_put(pool, chunk);
         }
     }
-    if (out->lane != NULL) {
-        wsr_pool_put(pool, out->lane);
-        out->lane = NULL;
-    }
     return count;
 }
 

@@ -77,7 +77,10 @@ struct wsr_outbox_count {
     uint64_t bytes;
 };
 
-/* Drops the queue and the lane (not what flies, a handshake, nor a Close that is queued), and counts what the transport never saw. */
+/*
+ * Drops the queue, and counts what the transport never saw of it. What flies stays, and a handshake, the lane (so that it
+ * does not depend on how input was cut which pings were answered) and a Close that is queued.
+ */
 struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool *pool);
 
 /* Messages in what flies of which the transport has not taken the last byte. */
