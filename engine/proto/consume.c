@@ -3,8 +3,6 @@
  */
 #include "proto/consume.h"
 
-#include <string.h>
-
 extern const struct wsr_consume wsr_consume_scalar, wsr_consume_avx512;
 
 static const struct wsr_consume *const loops[] = {
@@ -17,7 +15,7 @@ static const struct wsr_consume *const loops[] = {
 const struct wsr_consume *wsr_consume_for(const struct wsr_kernels *kernels)
 {
     for (unsigned i = 0; i < sizeof loops / sizeof loops[0]; i++) {
-        if (strcmp(loops[i]->name, kernels->name) == 0)
+        if (loops[i]->kernels == kernels)
             return loops[i];
     }
     return &wsr_consume_scalar;

@@ -10,7 +10,7 @@
 #include "proto/endpoint.h"
 
 struct wsr_consume {
-    const char *name; /* as the kernels' */
+    const struct wsr_kernels *kernels; /* the same ones, as a table */
     /*
      * Takes whole frames off the front of [p, p + len), which begins at a frame boundary outside any fragmented message,
      * and appends a MESSAGE event for each, while there is room. Returns the bytes taken. *stop: 0, or the wsr_error for
@@ -19,7 +19,7 @@ struct wsr_consume {
     size_t (*run)(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len, int *stop);
 };
 
-/* The loop compiled with the kernels of that name; every table of simd.h has one. */
+/* The loop compiled with those kernels; the scalar one for a table that has none. */
 const struct wsr_consume *wsr_consume_for(const struct wsr_kernels *kernels);
 
 #endif

@@ -6,8 +6,9 @@
 #ifdef WSR_ISA_NAME
 
 #include "proto/consume.inc"
+#include "simd/tables.h"
 
 extern const struct wsr_consume wsr_consume_avx512;
-const struct wsr_consume wsr_consume_avx512 = {WSR_ISA_NAME, consume_run};
+const struct wsr_consume wsr_consume_avx512 = {&wsr_kernels_avx512, consume_run};
 
 #endif

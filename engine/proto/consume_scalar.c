@@ -4,6 +4,7 @@
 #include "simd/scalar.h"
 
 #include "proto/consume.inc"
+#include "simd/tables.h"
 
 extern const struct wsr_consume wsr_consume_scalar;
-const struct wsr_consume wsr_consume_scalar = {WSR_ISA_NAME, consume_run};
+const struct wsr_consume wsr_consume_scalar = {&wsr_kernels_scalar, consume_run};
