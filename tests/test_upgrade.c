@@ -123,7 +123,7 @@ static void joins_subprotocol_lines(void **unused)
 static void tells_hosts(void **unused)
 {
     (void)unused;
-    static const char *const good[] = {"a", "example.com", "example.com:80", "a:", "a:0", "a:65535", "127.0.0.1:8080", "[::1]", "[::1]:80",
+    static const char *const good[] = {"a", "example.com", "example.com:80", "a:", "a:0", "a:6789", "a:65535", "127.0.0.1:8080", "[::1]", "[::1]:80",
                                        "[v1.a:b]", "xn--caf-dma.example", "a_b", "a%20b", "!$&'()*+,;=~"};
     static const char *const bad[] = {"", ":80", "a:b", "a:-1", "a:65536", "a:100000", "a:1:2", "a b", "a/b", "a?b", "a#b", "a@b", "a\\b", "[", "[]", "[::1",
                                       "[::1]a", "[::1]:x", "[a b]", "a[", "<a>", "a|b", "a^b", "a`b", "a\"b", "caf\xc3\xa9", "a\r\nb", "a\x7f"};
