@@ -94,6 +94,7 @@ needs_bench()
     need libbenchmark-dev has_cxx_header benchmark/benchmark.h
     need libboost-dev has_cxx_header boost/version.hpp
     need util-linux has_command taskset
+    need python3 has_command "$python"
     need nodejs has_command node
     needs_npm bench/peers
 }
