@@ -271,6 +271,51 @@ static void test_other_thread(void **state)
     assert_int_equal(elsewhere.result, 0);
 }
 
+/* MSG_WAITALL: a send far larger than the socket takes at once is one completion, with one slice and with many. */
+static void test_send_whole(void **state)
+{
+    (void)state;
+    enum { TOTAL = 8 << 20 };
+    struct wsr_ring *ring;
+    assert_int_equal(wsr_ring_open(&ring, NULL, NULL), 0);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    uint8_t *bytes = calloc(1, TOTAL);
+    assert_non_null(bytes);
+    assert_int_equal(wsr_ring_receive(ring, pair[0], 1, false), 0);
+    for (unsigned n = 1; n <= WSR_RING_SLICES_MAX; n *= 4) {
+        wsr_slice slices[WSR_RING_SLICES_MAX];
+        for (unsigned i = 0; i < n; i++) {
+            slices[i].ptr = bytes + (size_t)i * (TOTAL / n);
+            slices[i].len = TOTAL / n;
+        }
+        assert_int_equal(wsr_ring_send(ring, pair[1], 2, slices, n), 0);
+        size_t got = 0;
+        int32_t sent = 0;
+        while (got < TOTAL || sent == 0) {
+            struct wsr_completion c;
+            assert_int_equal(wsr_ring_wait(ring, -1), 0);
+            while (wsr_ring_next(ring, &c)) {
+                if (c.tag == 2) {
+                    sent = c.res;
+                    continue;
+                }
+                got += c.res > 0 ? (size_t)c.res : 0;
+                if ((c.flags & WSR_COMPLETION_BYTES) != 0)
+                    wsr_ring_release(ring, c.buffer);
+                if ((c.flags & WSR_COMPLETION_MORE) == 0)
+                    assert_int_equal(wsr_ring_receive(ring, pair[0], 1, c.res < 0), 0);
+            }
+        }
+        assert_int_equal(sent, TOTAL);
+        assert_int_equal(got, TOTAL);
+    }
+    wsr_ring_close(ring);
+    free(bytes);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 /* Accept ends with EMFILE and says so; the one that waits is shed, and accepting goes on with descriptors to spare. */
 static void test_accept_limit(void **state)
 {
@@ -354,6 +399,7 @@ int main(void)
         {"foreign loop, without 7", test_foreign_loop, NULL, NULL, &loops[2]},
         cmocka_unit_test(test_refused),      cmocka_unit_test(test_no_descriptor), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_config),       cmocka_unit_test(test_report),        cmocka_unit_test(test_other_thread),
+        cmocka_unit_test(test_send_whole),
         cmocka_unit_test(test_accept_limit),  cmocka_unit_test(test_addresses),
     };
     size_t n = 0;

@@ -1,7 +1,8 @@
 /*
- * tests/lib/ring_scripts.c - see ring_scripts.h.
+ * tests/lib/ring_scripts.c - see ring_scripts.h: the scripts about one thing each, and the list of all. Whole streams are in
+ * ring_streams.c.
  */
-#include "ring_scripts.h"
+#include "lib/ring_stage.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -11,379 +12,8 @@
 
 #include <cmocka.h>
 
-#include "ring/sys.h"
-
-#define SECOND 1000000000
-#define MILLISECOND 1000000
-
 size_t ring_scripts_flood_bytes = (size_t)24 << 20;
 unsigned ring_scripts_shrink = 1;
-
-/* Tags: what, and of whom. */
-enum { ACCEPT = 1, CONNECT, RECEIVE, SEND, TIMER, POLL, CANCEL };
-#define TAG(kind, index) ((uint64_t)(kind) << 56 | (uint64_t)(index))
-#define TAG_KIND(tag) ((unsigned)((tag) >> 56))
-#define TAG_INDEX(tag) ((unsigned)(tag))
-
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static size_t random_up_to(uint64_t *state, size_t max)
-{
-    return (size_t)(random_next(state) % (max + 1));
-}
-
-/* The byte at `offset` of stream `id`: every test can say where a byte belongs. */
-static uint8_t pattern(uint32_t id, size_t offset)
-{
-    uint64_t word = ((uint64_t)offset >> 3) + ((uint64_t)id << 40);
-    word = (word ^ word >> 29) * 0xbf58476d1ce4e5b9u;
-    return (uint8_t)((word ^ word >> 32) >> (offset & 7u) * 8u);
-}
-
-static void pattern_fill(uint8_t *to, uint32_t id, size_t offset, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        to[i] = pattern(id, offset + i);
-}
-
-static void pattern_check(const uint8_t *from, uint32_t id, size_t offset, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (from[i] != pattern(id, offset + i))
-            fail_msg("stream %u: wrong byte at %zu", id, offset + i);
-}
-
-/* ---- a ring, a listener, and connections through both ---- */
-
-struct stage {
-    struct wsr_ring *ring;
-    int listener;
-    union wsr_address address;
-    socklen_t address_len;
-    uint64_t random;
-};
-
-static void stage_open(struct stage *stage, const struct wsr_ring_config *config, uint64_t seed)
-{
-    memset(stage, 0, sizeof *stage);
-    stage->random = seed;
-    assert_int_equal(wsr_ring_open(&stage->ring, config, NULL), 0);
-    assert_int_equal(wsr_sys_address("127.0.0.1", 0, &stage->address, &stage->address_len), 0);
-    stage->listener = wsr_sys_listen(&stage->address, stage->address_len, 128, false);
-    assert_true(stage->listener >= 0);
-    assert_int_equal(wsr_sys_local_address(stage->listener, &stage->address), 0);
-}
-
-static void stage_close(struct stage *stage)
-{
-    wsr_ring_close(stage->ring);
-    wsr_sys_close(stage->listener);
-}
-
-/* The next completion; fails the test if none comes for ten seconds. */
-static struct wsr_completion take(struct stage *stage)
-{
-    struct wsr_completion completion;
-    uint64_t deadline = wsr_sys_now_ns() + (uint64_t)10 * SECOND;
-    while (!wsr_ring_next(stage->ring, &completion)) {
-        if (wsr_sys_now_ns() >= deadline)
-            fail_msg("no completion for ten seconds");
-        assert_int_equal(wsr_ring_wait(stage->ring, SECOND), 0);
-    }
-    return completion;
-}
-
-/* Nothing completes for a moment. */
-static void take_nothing(struct stage *stage)
-{
-    struct wsr_completion completion;
-    uint64_t deadline = wsr_sys_now_ns() + 20u * MILLISECOND;
-    while (wsr_sys_now_ns() < deadline) {
-        assert_int_equal(wsr_ring_wait(stage->ring, 5 * MILLISECOND), 0);
-        if (wsr_ring_next(stage->ring, &completion))
-            fail_msg("unexpected completion: tag %llx res %d", (unsigned long long)completion.tag, completion.res);
-    }
-}
-
-static int connect_to(struct stage *stage, uint64_t tag)
-{
-    int fd = wsr_sys_socket(stage->address.any.sa_family);
-    assert_true(fd >= 0);
-    assert_int_equal(wsr_ring_connect(stage->ring, fd, tag, &stage->address.any, stage->address_len), 0);
-    return fd;
-}
-
-/* Takes one accepted descriptor and one connected one. The accept is armed again if the kernel has ended it. */
-static void take_pair(struct stage *stage, int *server)
-{
-    bool connected = false;
-    *server = -1;
-    while (!connected || *server < 0) {
-        struct wsr_completion c = take(stage);
-        assert_true(c.res >= 0);
-        if (TAG_KIND(c.tag) == CONNECT) {
-            connected = true;
-            continue;
-        }
-        assert_int_equal(TAG_KIND(c.tag), ACCEPT);
-        *server = c.res;
-        if ((c.flags & WSR_COMPLETION_MORE) == 0)
-            assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
-    }
-}
-
-static void make_pair(struct stage *stage, int *client, int *server)
-{
-    *client = connect_to(stage, TAG(CONNECT, 0));
-    take_pair(stage, server);
-}
-
-/* One pair, the listener no longer armed. */
-static void make_only_pair(struct stage *stage, int *client, int *server)
-{
-    assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
-    make_pair(stage, client, server);
-    assert_int_equal(wsr_ring_cancel(stage->ring, TAG(ACCEPT, 0), TAG(CANCEL, 0)), 0);
-    bool cancelled = false, ended = false;
-    while (!cancelled || !ended) {
-        struct wsr_completion c = take(stage);
-        cancelled = cancelled || TAG_KIND(c.tag) == CANCEL;
-        if (TAG_KIND(c.tag) != ACCEPT)
-            continue;
-        assert_int_equal(c.res, -ECANCELED);
-        ended = (c.flags & WSR_COMPLETION_MORE) == 0;
-    }
-}
-
-/* Sends it all, however often it takes. No other completion may be due. */
-static void send_all(struct stage *stage, int fd, wsr_slice slice)
-{
-    while (slice.len > 0) {
-        assert_int_equal(wsr_ring_send(stage->ring, fd, TAG(SEND, 0), &slice, 1), 0);
-        struct wsr_completion c = take(stage);
-        assert_int_equal(c.tag, TAG(SEND, 0));
-        assert_true(c.res > 0);
-        slice.ptr += c.res;
-        slice.len -= (size_t)c.res;
-    }
-}
-
-/* The next completion of an armed receive; it is armed again when only a lack of buffers ended it. */
-static struct wsr_completion take_received(struct stage *stage, int fd, uint64_t tag)
-{
-    for (;;) {
-        struct wsr_completion c = take(stage);
-        assert_int_equal(c.tag, tag);
-        if (c.res != -ENOBUFS)
-            return c;
-        assert_int_equal(wsr_ring_receive(stage->ring, fd, tag, true), 0);
-    }
-}
-
-/* ---- streams: any number of flows, checked byte for byte ---- */
-
-#define FLOWS_MAX 64u
-#define HELD_MAX 64u
-
-struct flow {
-    int out, in;
-    size_t sent, got; /* bytes confirmed, bytes received */
-    size_t flying;
-    uint8_t *payload; /* what flies */
-    bool ended;       /* EOF seen */
-};
-
-struct held {
-    uint32_t buffer, flow;
-    uint8_t *ptr;
-    size_t len, offset;
-};
-
-struct transfer {
-    struct stage *stage;
-    struct flow flows[FLOWS_MAX];
-    unsigned n;
-    size_t flow_bytes, send_bytes_max;
-    unsigned slices_max;
-    struct held held[HELD_MAX];
-    unsigned held_n, held_max;
-    unsigned starved;       /* receives that ended with ENOBUFS */
-    unsigned rearmed;       /* receives that ended with bytes */
-    unsigned ended;
-};
-
-static void transfer_send(struct transfer *t, unsigned index)
-{
-    struct flow *flow = &t->flows[index];
-    if (flow->sent == t->flow_bytes) {
-        assert_int_equal(wsr_sys_shutdown_write(flow->out), 0);
-        return;
-    }
-    size_t left = t->flow_bytes - flow->sent;
-    size_t max = left < t->send_bytes_max ? left : t->send_bytes_max;
-    flow->flying = 1 + random_up_to(&t->stage->random, max - 1);
-    pattern_fill(flow->payload, index, flow->sent, flow->flying);
-
-    wsr_slice slices[WSR_RING_SLICES_MAX];
-    unsigned n = 1 + (unsigned)random_up_to(&t->stage->random, t->slices_max - 1);
-    size_t at = 0;
-    for (unsigned i = 0; i < n; i++) {
-        size_t len = i + 1 == n ? flow->flying - at : random_up_to(&t->stage->random, (flow->flying - at) / 2);
-        slices[i].ptr = flow->payload + at;
-        slices[i].len = len;
-        at += len;
-    }
-    assert_int_equal(wsr_ring_send(t->stage->ring, flow->out, TAG(SEND, index), slices, n), 0);
-}
-
-static void transfer_release(struct transfer *t)
-{
-    unsigned at = (unsigned)random_up_to(&t->stage->random, t->held_n - 1);
-    struct held held = t->held[at];
-    t->held[at] = t->held[--t->held_n];
-    pattern_check(held.ptr, held.flow, held.offset, held.len); /* nobody has written there meanwhile */
-    memset(held.ptr, 0xee, held.len);                          /* and it is ours to write */
-    wsr_ring_release(t->stage->ring, held.buffer);
-}
-
-static void transfer_received(struct transfer *t, const struct wsr_completion *c)
-{
-    unsigned index = TAG_INDEX(c->tag);
-    struct flow *flow = &t->flows[index];
-    if ((c->flags & WSR_COMPLETION_BYTES) != 0) {
-        assert_true(c->res > 0);
-        pattern_check(c->ptr, index, flow->got, (size_t)c->res);
-        struct held held = {c->buffer, index, c->ptr, (size_t)c->res, flow->got};
-        if (random_up_to(&t->stage->random, 3) == 0 && t->held_n < HELD_MAX) {
-            wsr_ring_hold(t->stage->ring, c->buffer); /* a second hold on the same bytes, given back before the first */
-            wsr_ring_release(t->stage->ring, c->buffer);
-        }
-        t->held[t->held_n++] = held;
-        flow->got += (size_t)c->res;
-    }
-    while (t->held_n > t->held_max)
-        transfer_release(t);
-    if ((c->flags & WSR_COMPLETION_MORE) != 0)
-        return;
-    if (c->res == 0) {
-        assert_int_equal(flow->got, t->flow_bytes);
-        flow->ended = true;
-        t->ended++;
-        return;
-    }
-    if (c->res < 0) {
-        assert_int_equal(c->res, -ENOBUFS);
-        t->starved++;
-        while (t->held_n > 0)
-            transfer_release(t);
-        assert_true(wsr_ring_buffers_free(t->stage->ring) > 0);
-    } else {
-        t->rearmed++;
-    }
-    assert_int_equal(wsr_ring_receive(t->stage->ring, flow->in, TAG(RECEIVE, index), c->res < 0), 0);
-}
-
-static void transfer_sent(struct transfer *t, const struct wsr_completion *c)
-{
-    struct flow *flow = &t->flows[TAG_INDEX(c->tag)];
-    assert_true(c->res > 0 && (size_t)c->res <= flow->flying);
-    assert_int_equal(c->flags, 0);
-    flow->sent += (size_t)c->res; /* after a short one the rest is made anew, from where it stopped */
-    transfer_send(t, TAG_INDEX(c->tag));
-}
-
-static void transfer_run(struct transfer *t, struct stage *stage)
-{
-    t->stage = stage;
-    assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
-    for (unsigned i = 0; i < t->n; i++) {
-        make_pair(stage, &t->flows[i].out, &t->flows[i].in);
-        t->flows[i].payload = malloc(t->send_bytes_max);
-        assert_non_null(t->flows[i].payload);
-    }
-    for (unsigned i = 0; i < t->n; i++) {
-        assert_int_equal(wsr_ring_receive(stage->ring, t->flows[i].in, TAG(RECEIVE, i), random_up_to(&stage->random, 1) == 1), 0);
-        transfer_send(t, i);
-    }
-    while (t->ended < t->n) {
-        struct wsr_completion c = take(stage);
-        if (TAG_KIND(c.tag) == RECEIVE)
-            transfer_received(t, &c);
-        else if (TAG_KIND(c.tag) == SEND)
-            transfer_sent(t, &c);
-        else
-            fail_msg("unexpected tag %llx", (unsigned long long)c.tag);
-    }
-    while (t->held_n > 0)
-        transfer_release(t);
-    for (unsigned i = 0; i < t->n; i++) {
-        assert_int_equal(t->flows[i].sent, t->flow_bytes);
-        wsr_sys_close(t->flows[i].out);
-        wsr_sys_close(t->flows[i].in);
-        free(t->flows[i].payload);
-    }
-}
-
-static void run_transfer(const struct wsr_ring_config *config, uint64_t seed, struct transfer *t)
-{
-    struct stage stage;
-    stage_open(&stage, config, seed);
-    t->flow_bytes /= ring_scripts_shrink;
-    t->send_bytes_max = t->send_bytes_max / ring_scripts_shrink + 1;
-    unsigned buffers = wsr_ring_buffers_free(stage.ring);
-    transfer_run(t, &stage);
-    assert_int_equal(wsr_ring_buffers_free(stage.ring), buffers); /* out = in */
-    stage_close(&stage);
-}
-
-static void script_one_stream(const struct wsr_ring_config *config, uint64_t seed)
-{
-    struct transfer t = {.n = 1, .flow_bytes = 3000, .send_bytes_max = 100, .slices_max = 1};
-    run_transfer(config, seed, &t);
-}
-
-static void script_many_slices(const struct wsr_ring_config *config, uint64_t seed)
-{
-    struct transfer t = {.n = 3, .flow_bytes = 300000, .send_bytes_max = 60000, .slices_max = WSR_RING_SLICES_MAX};
-    run_transfer(config, seed, &t);
-}
-
-/* More completions than the CQ has room for, at once: each receive may be ended by it, none may be lost. */
-static void script_short_cq(const struct wsr_ring_config *config, uint64_t seed)
-{
-    struct wsr_ring_config small = *config;
-    small.sq_entries = 4;
-    small.cq_entries = 4;
-    struct transfer t = {.n = 40, .flow_bytes = 4000, .send_bytes_max = 600, .slices_max = 2};
-    run_transfer(&small, seed, &t);
-}
-
-/* Far more bytes than the arena holds, with buffers held back: receives starve and recover. */
-static void script_starved(const struct wsr_ring_config *config, uint64_t seed)
-{
-    struct wsr_ring_config small = *config;
-    small.buffers = 2;
-    small.buffer_bytes = 1024;
-    struct transfer t = {.n = 4, .flow_bytes = 40000, .send_bytes_max = 5000, .slices_max = 3, .held_max = 20};
-    run_transfer(&small, seed, &t);
-}
-
-static void script_holds(const struct wsr_ring_config *config, uint64_t seed)
-{
-    struct wsr_ring_config small = *config;
-    small.buffers = 16;
-    small.buffer_bytes = 4096;
-    struct transfer t = {.n = 5, .flow_bytes = 200000, .send_bytes_max = 9000, .slices_max = 4, .held_max = 10};
-    run_transfer(&small, seed, &t);
-}
-
-/* ---- one thing each ---- */
 
 /* Starved for certain: nothing is given back until the ring says so; then the bytes that waited come. */
 static void script_enobufs(const struct wsr_ring_config *config, uint64_t seed)
@@ -566,6 +196,72 @@ static void script_cancel_busy(const struct wsr_ring_config *config, uint64_t se
         assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 0)), -ECANCELED);
     wsr_sys_close(client);
     wsr_sys_close(server);
+    stage_close(&stage);
+}
+
+/* With the arena used up and nothing to read: a receive that tries at once is told ENOBUFS, one that waits first is not. */
+static void script_wait_first(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 1;
+    small.buffer_bytes = 64;
+    struct stage stage;
+    stage_open(&stage, &small, seed);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+    uint8_t bytes[64] = {0};
+    wsr_slice slice = {bytes, sizeof bytes};
+    send_all(&stage, client, slice);
+    assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), false), 0);
+    struct wsr_completion c = {.res = 0};
+    uint32_t buffer = 0;
+    size_t got = 0;
+    unsigned holds = 0;
+    bool armed = true;
+    for (; armed && got < sizeof bytes; armed = (c.flags & WSR_COMPLETION_MORE) != 0) {
+        c = take(&stage);
+        got += c.res > 0 ? (size_t)c.res : 0;
+        holds += c.res > 0;
+        buffer = c.buffer;
+    }
+    if (armed)
+        (void)cancel_and_take(&stage, TAG(RECEIVE, 0));
+    if (got == sizeof bytes && wsr_ring_buffers_free(stage.ring) == 0) { /* else the bytes came in pieces, and some are still there */
+        assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 1), false), 0);
+        c = take(&stage);
+        assert_int_equal(c.res, -ENOBUFS);
+        assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 1), true), 0);
+        take_nothing(&stage);
+        assert_int_equal(cancel_and_take(&stage, TAG(RECEIVE, 1)), -ECANCELED);
+    }
+    for (; holds > 0; holds--)
+        wsr_ring_release(stage.ring, buffer);
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    stage_close(&stage);
+}
+
+/* More completions than the queue holds, taken without ever waiting: a submit alone brings in what has overflowed. */
+static void script_overflow_polled(const struct wsr_ring_config *config, uint64_t seed)
+{
+    enum { N = 50 };
+    struct wsr_ring_config small = *config;
+    small.sq_entries = 2;
+    small.cq_entries = 2;
+    struct stage stage;
+    stage_open(&stage, &small, seed);
+    for (unsigned i = 0; i < N; i++)
+        assert_int_equal(wsr_ring_cancel(stage.ring, TAG(RECEIVE, 0), TAG(CANCEL, i)), 0);
+    unsigned taken = 0;
+    for (unsigned turn = 0; turn < 1000 && taken < N; turn++) {
+        struct wsr_completion c;
+        assert_int_equal(wsr_ring_submit(stage.ring), 0);
+        while (wsr_ring_next(stage.ring, &c)) {
+            assert_int_equal(c.tag, TAG(CANCEL, taken)); /* in order */
+            taken++;
+        }
+    }
+    assert_int_equal(taken, N);
     stage_close(&stage);
 }
 
@@ -879,8 +575,17 @@ static void script_close_armed(const struct wsr_ring_config *config, uint64_t se
     assert_int_equal(wsr_ring_send(stage.ring, server, TAG(SEND, 1), &slice, 1), 0);
     wsr_ring_close(stage.ring);
     free(bytes);
-    wsr_sys_close(client);
+
+    /* What was queued and not submitted did not go out: the client sees its peer go and no byte. */
+    struct wsr_ring *other;
+    assert_int_equal(wsr_ring_open(&other, config, NULL), 0);
+    stage.ring = other;
     wsr_sys_close(server);
+    assert_int_equal(wsr_ring_receive(other, client, TAG(RECEIVE, 2), false), 0);
+    struct wsr_completion c = take_received(&stage, client, TAG(RECEIVE, 2));
+    assert_true(c.res == 0 || c.res == -ECONNRESET);
+    wsr_ring_close(other);
+    wsr_sys_close(client);
     wsr_sys_close(extra);
     wsr_sys_close(event);
     wsr_sys_close(stage.listener);
@@ -915,11 +620,25 @@ static void script_shed(const struct wsr_ring_config *config, uint64_t seed)
 }
 
 const struct ring_script_row ring_scripts[] = {
-    {"one stream", script_one_stream},   {"many slices", script_many_slices},   {"short cq", script_short_cq},
-    {"starved", script_starved},         {"holds", script_holds},               {"enobufs", script_enobufs},
-    {"cancel", script_cancel},           {"cancel busy", script_cancel_busy},   {"backpressure", script_backpressure},
-    {"refused", script_refused},         {"accept", script_accept},             {"endings", script_endings},
-    {"timers", script_timers},           {"enters", script_enters},             {"poll", script_poll},
-    {"queue full", script_queue_full},   {"close armed", script_close_armed},   {"shed", script_shed},
+    {"one stream", ring_script_one_stream},
+    {"many slices", ring_script_many_slices},
+    {"short cq", ring_script_short_cq},
+    {"starved", ring_script_starved},
+    {"holds", ring_script_holds},
+    {"enobufs", script_enobufs},
+    {"cancel", script_cancel},
+    {"cancel busy", script_cancel_busy},
+    {"wait first", script_wait_first},
+    {"overflow polled", script_overflow_polled},
+    {"backpressure", script_backpressure},
+    {"refused", script_refused},
+    {"accept", script_accept},
+    {"endings", script_endings},
+    {"timers", script_timers},
+    {"enters", script_enters},
+    {"poll", script_poll},
+    {"queue full", script_queue_full},
+    {"close armed", script_close_armed},
+    {"shed", script_shed},
 };
 const unsigned ring_scripts_n = sizeof ring_scripts / sizeof ring_scripts[0];

@@ -11,6 +11,13 @@
 
 typedef void ring_script(const struct wsr_ring_config *config, uint64_t seed);
 
+/* ring_streams.c */
+ring_script ring_script_one_stream;
+ring_script ring_script_many_slices;
+ring_script ring_script_short_cq;
+ring_script ring_script_starved;
+ring_script ring_script_holds;
+
 struct ring_script_row {
     const char *name;
     ring_script *run;

@@ -43,8 +43,9 @@ void sim_buffers_look(struct sim_ring *ring)
     if (ring->buffer_ring == NULL)
         return;
     uint16_t tail = ring->buffer_ring->tail;
-    if ((uint16_t)(tail - ring->buffer_head) > ring->buffer_entries)
-        sim_violation("ring %u: %u buffers in a buffer ring of %u", ring->index, (unsigned)(uint16_t)(tail - ring->buffer_head), ring->buffer_entries);
+    unsigned there = (uint16_t)(tail - ring->buffer_head);
+    if (there > ring->buffer_entries)
+        sim_violation("ring %u: %u buffers in a buffer ring of %u", ring->index, there, ring->buffer_entries);
     for (; ring->buffer_seen != tail; ring->buffer_seen++) {
         const struct io_uring_buf *entry = entry_at(ring, ring->buffer_seen);
         if (entry->bid >= ring->buffer_entries)

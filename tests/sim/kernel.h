@@ -3,9 +3,9 @@
  *
  *   world.c      seed, clock, events to come, injected failures, violations
  *   stream.c     descriptors, connections and their bytes
- *   ops.c        what each io_uring operation does, and when it completes
+ *   ops.c        operations: submitted, armed, woken, completed    tries.c  what each does in its turn
  *   buffers.c    the buffer ring
- *   fake_uring.c liburing's functions, the queues
+ *   fake_uring.c entering, work, completions                     fake_setup.c  opening and registering
  *   fake_sys.c   ring/sys.h        peer.c  scripted peers
  */
 #ifndef TESTS_SIM_KERNEL_H
@@ -185,6 +185,13 @@ void sim_op_run(struct sim_op *op);         /* its turn in the work list */
 void sim_file_wake(struct sim_file *file);  /* something changed: look again */
 void sim_op_drop_all(struct sim_ring *ring); /* reset: no completion */
 void sim_ops_reset_all(void);
+void sim_op_end(struct sim_op *op, int32_t res, uint32_t cflags); /* its last completion; op is gone */
+void sim_op_end_later(struct sim_op *op, int32_t res, uint32_t cflags, uint64_t delay_ns); /* decided, but told later */
+bool sim_op_ready(const struct sim_op *op);
+void sim_op_arm(struct sim_op *op); /* waits for its file, or has its next turn if that is ready */
+
+/* tries.c */
+void sim_op_try(struct sim_op *op);
 
 /* buffers.c */
 int sim_buffers_register(struct sim_ring *ring, const struct io_uring_buf_reg *reg);
@@ -192,7 +199,8 @@ uint8_t *sim_buffers_pick(struct sim_ring *ring, uint32_t *len, unsigned *buffer
 bool sim_buffers_commit(struct sim_ring *ring, uint32_t len);                       /* true: the kernel keeps the rest */
 void sim_buffers_look(struct sim_ring *ring);                                       /* checks what was given back */
 
-/* fake_uring.c */
+/* fake_uring.c, fake_setup.c */
+struct sim_ring *sim_ring_of(const struct io_uring *io);
 bool sim_post(struct sim_ring *ring, uint64_t user_data, int32_t res, uint32_t flags); /* false: no room */
 void sim_post_last(struct sim_ring *ring, uint64_t user_data, int32_t res, uint32_t flags);
 void sim_work_add(struct sim_op *op);

@@ -1,16 +1,13 @@
 /*
- * tests/sim/ops.c - io_uring's operations: tried when submitted, armed if they cannot be done, tried again when their file
- * changes, and completed, all with the chances that the knobs give.
+ * tests/sim/ops.c - the life of io_uring's operations: tried when submitted, armed if they cannot be done, tried again when
+ * their file changes, and completed. What each of them tries is in tries.c.
  *
  * As in the kernel an operation that is woken does not run at once: it is put on its ring's work list and runs when the
- * ring is entered. What it may do then is io_uring/net.c's: see design notes on F_MORE, BUF_MORE, ENOBUFS and overflow.
+ * ring is entered.
  */
 #include "sim/kernel.h"
 
-#include <poll.h>
 #include <stdlib.h>
-
-#define RETRIES_MAX 32u /* MULTISHOT_MAX_RETRY: how often an armed receive goes on before others have their turn */
 
 static struct sim_op *free_ops, **every_op;
 static size_t ops_n, ops_cap;
@@ -133,7 +130,7 @@ static uint64_t checksum(const struct sim_op *op)
 
 /* ---- completing ---- */
 
-static void end_now(struct sim_op *op, int32_t res, uint32_t cflags)
+void sim_op_end(struct sim_op *op, int32_t res, uint32_t cflags)
 {
     if (op->slices_n > 0 && checksum(op) != op->checksum)
         sim_violation("payload of send %llx changed while it was under way", (unsigned long long)op->user_data);
@@ -144,7 +141,7 @@ static void end_now(struct sim_op *op, int32_t res, uint32_t cflags)
 }
 
 /* Decided, but told later: by an event, or when the ring is entered next. */
-static void end_later(struct sim_op *op, int32_t res, uint32_t cflags, uint64_t delay_ns)
+void sim_op_end_later(struct sim_op *op, int32_t res, uint32_t cflags, uint64_t delay_ns)
 {
     op->state = SIM_ENDING;
     op->res = res;
@@ -156,14 +153,9 @@ static void end_later(struct sim_op *op, int32_t res, uint32_t cflags, uint64_t 
         sim_work_add(op);
 }
 
-static void end(struct sim_op *op, int32_t res)
-{
-    end_now(op, res, 0);
-}
-
 /* ---- armed ---- */
 
-static bool is_ready(const struct sim_op *op)
+bool sim_op_ready(const struct sim_op *op)
 {
     const struct sim_file *file = op->file;
     if (file == NULL)
@@ -196,17 +188,17 @@ static void schedule(struct sim_op *op)
     sim_event(SIM_EVENT_OP, sim_world.now_ns + delay_ns, op, op->generation);
 }
 
-static void arm(struct sim_op *op)
+void sim_op_arm(struct sim_op *op)
 {
     op->state = SIM_WAITING;
-    if (is_ready(op))
+    if (sim_op_ready(op))
         schedule(op);
 }
 
 void sim_file_wake(struct sim_file *file)
 {
     for (struct sim_op *op = file->ops; op != NULL; op = op->file_next)
-        if (op->state == SIM_WAITING && op->opcode != IORING_OP_CONNECT && is_ready(op))
+        if (op->state == SIM_WAITING && op->opcode != IORING_OP_CONNECT && sim_op_ready(op))
             schedule(op);
 }
 
@@ -219,277 +211,15 @@ void sim_op_event(struct sim_op *op, uint64_t generation)
     sim_work_add(op);
 }
 
-/* ---- each operation's try. It ends the operation, or arms it again. ---- */
-
-/* Another completion of an armed operation. False: it has become the last one, and the operation is gone. */
-static bool goes_on(struct sim_op *op, int32_t res, uint32_t cflags)
-{
-    bool last = !op->multishot;
-    if (!last && sim_chance(sim_knobs.lost_more_percent)) {
-        sim_stats.lost_more++;
-        last = true;
-    }
-    /* A full queue ends it too: the completion overflows, and says that nothing follows. */
-    if (!last && sim_post(op->ring, op->user_data, res, cflags | IORING_CQE_F_MORE))
-        return true;
-    end_now(op, res, cflags);
-    return false;
-}
-
-static void try_receive(struct sim_op *op)
-{
-    struct sim_side *side = op->file->side;
-    for (unsigned retry = 0;; retry++) {
-        if (side == NULL) {
-            end(op, -ENOTCONN);
-            return;
-        }
-        uint32_t len = op->len;
-        unsigned buffer;
-        uint8_t *to = sim_buffers_pick(op->ring, &len, &buffer); /* before it looks for bytes, so ENOBUFS needs none */
-        if (to == NULL || (sim_readable(side) && sim_chance(sim_knobs.enobufs_percent))) {
-            sim_stats.enobufs += to == NULL;
-            sim_stats.enobufs_false += to != NULL;
-            end(op, -ENOBUFS);
-            return;
-        }
-        if (!sim_readable(side)) {
-            op->state = SIM_WAITING;
-            return;
-        }
-        int error = sim_injected(SIM_RECEIVE);
-        if (error != 0) {
-            end(op, -error);
-            return;
-        }
-        if (sim_knobs.read_bytes_max > 0) {
-            uint32_t most = (uint32_t)(1 + sim_below(sim_knobs.read_bytes_max));
-            sim_stats.short_reads += most < len;
-            len = most < len ? most : len;
-        }
-        size_t n = sim_read(side, to, len);
-        if (n == 0) { /* after the bytes: a reset once, then the end */
-            end(op, -sim_take_error(side));
-            return;
-        }
-        uint32_t cflags = IORING_CQE_F_BUFFER | buffer << IORING_CQE_BUFFER_SHIFT;
-        if (sim_buffers_commit(op->ring, (uint32_t)n))
-            cflags |= WSR_CQE_F_BUF_MORE;
-        bool more_there = side->arrived > side->read;
-        if (more_there)
-            cflags |= IORING_CQE_F_SOCK_NONEMPTY;
-        if (!goes_on(op, (int32_t)n, cflags))
-            return;
-        if (!more_there || retry >= RETRIES_MAX || sim_chance(sim_knobs.delay_percent)) {
-            arm(op);
-            return;
-        }
-    }
-}
-
-/* The slices' bytes from op->done on, as far as the stream takes them. */
-static void push_bytes(struct sim_op *op, struct sim_side *side, uint64_t most)
-{
-    uint64_t skip = op->done;
-    for (unsigned i = 0; i < op->slices_n && most > 0; i++) {
-        size_t len = op->slices[i].iov_len;
-        if (skip >= len) {
-            skip -= len;
-            continue;
-        }
-        size_t want = len - (size_t)skip;
-        want = want < most ? want : (size_t)most;
-        size_t n = sim_write(side, (const uint8_t *)op->slices[i].iov_base + skip, want);
-        op->done += n;
-        most -= n;
-        skip = 0;
-        if (n < want)
-            return;
-    }
-}
-
-static void end_send(struct sim_op *op, int32_t res)
-{
-    uint64_t delay_ns = 0;
-    if (sim_chance(sim_knobs.late_send_percent))
-        delay_ns = 1 + sim_up_to(sim_knobs.delay_ns_max);
-    if (delay_ns == 0) {
-        end(op, res);
-        return;
-    }
-    sim_stats.late_sends++;
-    end_later(op, res, 0, delay_ns);
-}
-
-static void try_send(struct sim_op *op)
-{
-    struct sim_side *side = op->file->side;
-    int error = side == NULL || side->shut ? EPIPE : 0;
-    if (error == 0 && side->dead) {
-        error = op->done > 0 ? EPIPE : sim_take_error(side); /* the bytes that went out are told first, then the error */
-        error = error != 0 ? error : EPIPE;
-    }
-    if (error == 0)
-        error = sim_injected(SIM_SEND);
-    if (error != 0) {
-        end(op, op->done > 0 ? (int32_t)op->done : -error);
-        return;
-    }
-    uint64_t left = op->total - op->done, most = left;
-    if (sim_knobs.write_bytes_max > 0) {
-        most = 1 + sim_below(sim_knobs.write_bytes_max);
-        sim_stats.short_writes += most < left;
-        most = most < left ? most : left;
-    }
-    push_bytes(op, side, most);
-    if (op->done == op->total) {
-        end_send(op, (int32_t)op->done);
-        return;
-    }
-    bool cut = op->done > 0 && sim_chance(sim_knobs.short_send_percent);
-    sim_stats.short_sends += cut;
-    if (op->done > 0 && (cut || !op->wait_all))
-        end_send(op, (int32_t)op->done);
-    else
-        arm(op);
-}
-
-static void try_accept(struct sim_op *op)
-{
-    for (;;) {
-        /* The kernel reserves the descriptor before it looks whether anybody waits. */
-        int limit = sim_knobs.fds_max != 0 ? (int)sim_knobs.fds_max : SIM_FDS;
-        if (sim_world.fds_n >= limit) {
-            sim_stats.emfile++;
-            end(op, -EMFILE);
-            return;
-        }
-        if (op->file->backlog_n == 0) {
-            op->state = SIM_WAITING;
-            return;
-        }
-        int error = sim_injected(SIM_ACCEPT);
-        if (error != 0) {
-            sim_stats.emfile += error == EMFILE;
-            end(op, -error);
-            return;
-        }
-        if (!goes_on(op, sim_accept(op->file)->fd, 0))
-            return;
-    }
-}
-
-static void try_connect(struct sim_op *op)
-{
-    struct sim_file *file = op->file;
-    if (op->connected) { /* the handshake is over */
-        end(op, file->side->dead ? -ECONNREFUSED : 0);
-        return;
-    }
-    int error = file->side != NULL ? EISCONN : sim_injected(SIM_CONNECT);
-    struct sim_file *listener = error == 0 ? sim_listener_on(ntohs(op->address.in4.sin_port)) : NULL;
-    if (listener == NULL) {
-        sim_stats.refused += error == 0;
-        end_later(op, error != 0 ? -error : -ECONNREFUSED, 0, sim_up_to(sim_knobs.latency_ns_max) * 2);
-        return;
-    }
-    uint64_t at_ns;
-    file->side = sim_connect(listener, &op->address, &at_ns);
-    file->side->file = file;
-    op->connected = true;
-    op->state = SIM_SCHEDULED;
-    sim_event(SIM_EVENT_OP, at_ns, op, op->generation);
-}
-
-static void try_poll(struct sim_op *op)
-{
-    if (!is_ready(op)) {
-        op->state = SIM_WAITING;
-        return;
-    }
-    int error = sim_injected(SIM_POLL);
-    if (error != 0)
-        end(op, -error);
-    else if (goes_on(op, POLLIN, 0))
-        op->state = SIM_WAITING; /* edge: the next change wakes it, not what was there already */
-}
-
-/* ---- cancelling ---- */
-
-static void cancel_one(struct sim_op *op)
-{
-    sim_stats.cancelled++;
-    sim_stats.cancelled_partly += op->done > 0;
-    if (op->opcode == IORING_OP_CONNECT && op->file->side != NULL) { /* the socket stays unconnected */
-        struct sim_side *side = op->file->side;
-        op->file->side = NULL;
-        side->file = NULL;
-        sim_side_close(side, true);
-    }
-    int32_t res = op->done > 0 ? (int32_t)op->done : -ECANCELED; /* what went out is told (io_sendrecv_fail) */
-    end_later(op, res, 0, sim_chance(50) ? sim_up_to(sim_knobs.delay_ns_max) : 0);
-}
-
-static void try_cancel(struct sim_op *op)
-{
-    bool any = (op->cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0, all = (op->cancel_flags & IORING_ASYNC_CANCEL_ALL) != 0;
-    int error = sim_injected(SIM_CANCEL);
-    int32_t found = 0;
-    for (struct sim_op *next, *other = error == 0 ? op->ring->ops : NULL; other != NULL; other = next) {
-        next = other->ring_next;
-        bool match = other->state != SIM_ENDING && other->opcode != IORING_OP_ASYNC_CANCEL;
-        if (!match || (!any && other->user_data != op->cancel_target))
-            continue;
-        found++;
-        cancel_one(other);
-        if (!all && !any)
-            break;
-    }
-    if (error != 0)
-        end(op, -error);
-    else if (!all)
-        end(op, found > 0 ? 0 : -ENOENT);
-    else
-        end(op, found);
-}
-
 /* ---- turns ---- */
-
-static void attempt(struct sim_op *op)
-{
-    switch (op->opcode) {
-    case IORING_OP_RECV:
-        try_receive(op);
-        break;
-    case IORING_OP_SEND:
-    case IORING_OP_SENDMSG:
-        try_send(op);
-        break;
-    case IORING_OP_ACCEPT:
-        try_accept(op);
-        break;
-    case IORING_OP_CONNECT:
-        try_connect(op);
-        break;
-    case IORING_OP_POLL_ADD:
-        try_poll(op);
-        break;
-    case IORING_OP_TIMEOUT:
-        end(op, sim_injected(SIM_TIMER) != 0 ? -ENOMEM : -ETIME);
-        break;
-    default: /* IORING_OP_ASYNC_CANCEL */
-        try_cancel(op);
-        break;
-    }
-}
 
 void sim_op_run(struct sim_op *op)
 {
     op->queued = false;
     if (op->state == SIM_ENDING)
-        end_now(op, op->res, op->cflags);
+        sim_op_end(op, op->res, op->cflags);
     else
-        attempt(op);
+        sim_op_try(op);
 }
 
 /* ---- submission ---- */
@@ -580,11 +310,11 @@ void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe)
     if (op->opcode == IORING_OP_TIMEOUT) {
         take_deadline(op, sqe);
     } else if (op->opcode == IORING_OP_RECV && (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) {
-        arm(op);
+        sim_op_arm(op);
     } else if (op->opcode != IORING_OP_ASYNC_CANCEL && op->opcode != IORING_OP_CONNECT && sim_chance(sim_knobs.delay_percent)) {
         schedule(op);
     } else {
-        attempt(op);
+        sim_op_try(op);
     }
 }
 

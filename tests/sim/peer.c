@@ -100,7 +100,7 @@ ptrdiff_t sim_peer_read(int peer, void *bytes, size_t cap)
         return (ptrdiff_t)n;
     if (!sim_readable(side))
         return -EAGAIN;
-    return side->dead ? -ECONNRESET : 0;
+    return side->fin_arrived ? 0 : -ECONNRESET;
 }
 
 void sim_peer_shutdown(int peer)

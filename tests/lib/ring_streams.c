@@ -1,0 +1,208 @@
+/*
+ * tests/lib/ring_streams.c - scripts of whole streams: any number of them at once through one ring, in pieces of any size,
+ * buffers held back for a while, every byte checked when it comes and again when its buffer goes back.
+ */
+#include "lib/ring_stage.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FLOWS_MAX 64u
+#define HELD_MAX 64u
+
+struct flow {
+    int out, in;
+    size_t sent, got; /* bytes confirmed, bytes received */
+    size_t flying;
+    uint8_t *payload; /* what flies */
+    bool ended;       /* EOF seen */
+};
+
+struct held {
+    uint32_t buffer, flow;
+    uint8_t *ptr;
+    size_t len, offset;
+};
+
+struct transfer {
+    struct stage *stage;
+    struct flow flows[FLOWS_MAX];
+    unsigned n;
+    size_t flow_bytes, send_bytes_max;
+    unsigned slices_max;
+    struct held held[HELD_MAX];
+    unsigned held_n, held_max;
+    unsigned starved;       /* receives that ended with ENOBUFS */
+    unsigned rearmed;       /* receives that ended with bytes */
+    unsigned ended;
+};
+
+static void transfer_send(struct transfer *t, unsigned index)
+{
+    struct flow *flow = &t->flows[index];
+    if (flow->sent == t->flow_bytes) {
+        assert_int_equal(wsr_sys_shutdown_write(flow->out), 0);
+        return;
+    }
+    size_t left = t->flow_bytes - flow->sent;
+    size_t max = left < t->send_bytes_max ? left : t->send_bytes_max;
+    flow->flying = 1 + random_up_to(&t->stage->random, max - 1);
+    pattern_fill(flow->payload, index, flow->sent, flow->flying);
+
+    wsr_slice slices[WSR_RING_SLICES_MAX];
+    unsigned n = 1 + (unsigned)random_up_to(&t->stage->random, t->slices_max - 1);
+    size_t at = 0;
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = i + 1 == n ? flow->flying - at : random_up_to(&t->stage->random, (flow->flying - at) / 2);
+        slices[i].ptr = flow->payload + at;
+        slices[i].len = len;
+        at += len;
+    }
+    assert_int_equal(wsr_ring_send(t->stage->ring, flow->out, TAG(SEND, index), slices, n), 0);
+}
+
+static void transfer_release(struct transfer *t)
+{
+    unsigned at = (unsigned)random_up_to(&t->stage->random, t->held_n - 1);
+    struct held held = t->held[at];
+    t->held[at] = t->held[--t->held_n];
+    pattern_check(held.ptr, held.flow, held.offset, held.len); /* nobody has written there meanwhile */
+    memset(held.ptr, 0xee, held.len);                          /* and it is ours to write */
+    wsr_ring_release(t->stage->ring, held.buffer);
+}
+
+static void transfer_received(struct transfer *t, const struct wsr_completion *c)
+{
+    unsigned index = TAG_INDEX(c->tag);
+    struct flow *flow = &t->flows[index];
+    if ((c->flags & WSR_COMPLETION_BYTES) != 0) {
+        assert_true(c->res > 0);
+        pattern_check(c->ptr, index, flow->got, (size_t)c->res);
+        struct held held = {c->buffer, index, c->ptr, (size_t)c->res, flow->got};
+        if (random_up_to(&t->stage->random, 3) == 0 && t->held_n < HELD_MAX) {
+            wsr_ring_hold(t->stage->ring, c->buffer); /* a second hold on the same bytes, given back before the first */
+            wsr_ring_release(t->stage->ring, c->buffer);
+        }
+        t->held[t->held_n++] = held;
+        flow->got += (size_t)c->res;
+    }
+    while (t->held_n > t->held_max)
+        transfer_release(t);
+    if ((c->flags & WSR_COMPLETION_MORE) != 0)
+        return;
+    if (c->res == 0) {
+        assert_int_equal(flow->got, t->flow_bytes);
+        flow->ended = true;
+        t->ended++;
+        return;
+    }
+    if (c->res < 0) {
+        assert_int_equal(c->res, -ENOBUFS);
+        t->starved++;
+        while (t->held_n > 0)
+            transfer_release(t);
+        assert_true(wsr_ring_buffers_free(t->stage->ring) > 0);
+    } else {
+        t->rearmed++;
+    }
+    assert_int_equal(wsr_ring_receive(t->stage->ring, flow->in, TAG(RECEIVE, index), c->res < 0), 0);
+}
+
+static void transfer_sent(struct transfer *t, const struct wsr_completion *c)
+{
+    struct flow *flow = &t->flows[TAG_INDEX(c->tag)];
+    assert_true(c->res > 0 && (size_t)c->res <= flow->flying);
+    assert_int_equal(c->flags, 0);
+    flow->sent += (size_t)c->res; /* after a short one the rest is made anew, from where it stopped */
+    transfer_send(t, TAG_INDEX(c->tag));
+}
+
+static void transfer_run(struct transfer *t, struct stage *stage)
+{
+    t->stage = stage;
+    assert_int_equal(wsr_ring_accept(stage->ring, stage->listener, TAG(ACCEPT, 0)), 0);
+    for (unsigned i = 0; i < t->n; i++) {
+        make_pair(stage, &t->flows[i].out, &t->flows[i].in);
+        t->flows[i].payload = malloc(t->send_bytes_max);
+        assert_non_null(t->flows[i].payload);
+    }
+    for (unsigned i = 0; i < t->n; i++) {
+        assert_int_equal(wsr_ring_receive(stage->ring, t->flows[i].in, TAG(RECEIVE, i), random_up_to(&stage->random, 1) == 1), 0);
+        transfer_send(t, i);
+    }
+    while (t->ended < t->n) {
+        struct wsr_completion c = take(stage);
+        if (TAG_KIND(c.tag) == RECEIVE)
+            transfer_received(t, &c);
+        else if (TAG_KIND(c.tag) == SEND)
+            transfer_sent(t, &c);
+        else
+            fail_msg("unexpected tag %llx", (unsigned long long)c.tag);
+    }
+    while (t->held_n > 0)
+        transfer_release(t);
+    for (unsigned i = 0; i < t->n; i++) {
+        assert_int_equal(t->flows[i].sent, t->flow_bytes);
+        wsr_sys_close(t->flows[i].out);
+        wsr_sys_close(t->flows[i].in);
+        free(t->flows[i].payload);
+    }
+}
+
+static void run_transfer(const struct wsr_ring_config *config, uint64_t seed, struct transfer *t)
+{
+    struct stage stage;
+    stage_open(&stage, config, seed);
+    t->flow_bytes /= ring_scripts_shrink;
+    t->send_bytes_max = t->send_bytes_max / ring_scripts_shrink + 1;
+    unsigned buffers = wsr_ring_buffers_free(stage.ring);
+    transfer_run(t, &stage);
+    assert_int_equal(wsr_ring_buffers_free(stage.ring), buffers); /* out = in */
+    stage_close(&stage);
+}
+
+void ring_script_one_stream(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct transfer t = {.n = 1, .flow_bytes = 3000, .send_bytes_max = 100, .slices_max = 1};
+    run_transfer(config, seed, &t);
+}
+
+void ring_script_many_slices(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct transfer t = {.n = 3, .flow_bytes = 300000, .send_bytes_max = 60000, .slices_max = WSR_RING_SLICES_MAX};
+    run_transfer(config, seed, &t);
+}
+
+/* More completions than the CQ has room for, at once: each receive may be ended by it, none may be lost. */
+void ring_script_short_cq(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.sq_entries = 4;
+    small.cq_entries = 4;
+    struct transfer t = {.n = 40, .flow_bytes = 4000, .send_bytes_max = 600, .slices_max = 2};
+    run_transfer(&small, seed, &t);
+}
+
+/* Far more bytes than the arena holds, with buffers held back: receives starve and recover. */
+void ring_script_starved(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 2;
+    small.buffer_bytes = 1024;
+    struct transfer t = {.n = 4, .flow_bytes = 40000, .send_bytes_max = 5000, .slices_max = 3, .held_max = 20};
+    run_transfer(&small, seed, &t);
+}
+
+void ring_script_holds(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config small = *config;
+    small.buffers = 16;
+    small.buffer_bytes = 4096;
+    struct transfer t = {.n = 5, .flow_bytes = 200000, .send_bytes_max = 9000, .slices_max = 4, .held_max = 10};
+    run_transfer(&small, seed, &t);
+}
