@@ -112,6 +112,7 @@ WSR_INLINE bool wsr_z_text_short(wsr_text_state *state, uint8_t *p, size_t len, 
 {
     __mmask64 lanes = _bzhi_u64(~(uint64_t)0, (unsigned)len);
     __m512i d = _mm512_maskz_loadu_epi8(lanes, p);
+    const struct wsr_z_tables tables = wsr_z_tables_get();
     struct wsr_z_stream stream;
     if (unmask) {
         uint32_t key = state->key;
@@ -122,8 +123,8 @@ WSR_INLINE bool wsr_z_text_short(wsr_text_state *state, uint8_t *p, size_t len, 
     if (state->error != 0) {
         return wsr_state_fail(state);
     }
-    wsr_z_start(&stream, state->last[0]);
-    return wsr_z_finish(state, &stream, d, (unsigned)len, p + len, len);
+    wsr_z_start(&stream, &tables, state->last[0]);
+    return wsr_z_finish(state, &stream, &tables, d, (unsigned)len, p + len, len);
 }
 
 /* 64 to 256 bytes, if they are ASCII: all or nothing. */
@@ -150,32 +151,41 @@ WSR_INLINE bool wsr_z_ascii_medium(uint8_t *p, size_t len, uint32_t key, uint32_
     return true;
 }
 
-/* 64 bytes and more. */
-WSR_INLINE bool wsr_z_text_long(wsr_text_state *state, uint8_t *p, size_t len, bool unmask)
+/*
+ * Takes ASCII from i on in steps of 256 and 64 bytes, up to the last of up to 63; stops, with nothing done, before a step
+ * that holds anything else. Returns how far it came.
+ */
+WSR_INLINE size_t wsr_z_ascii_long(uint8_t *p, size_t i, size_t len, __m512i mask, bool unmask)
 {
-    uint32_t key = unmask ? state->key : 0, turned = wsr_key_rotate(key, len);
-    if (len <= 256 && wsr_state_clear(state) && wsr_z_ascii_medium(p, len, key, turned, unmask)) {
-        state->key = unmask ? turned : state->key;
-        return true;
-    }
-    __m512i mask = wsr_z_mask(key), last = wsr_z_load(p + len - 64);
-    struct wsr_z_stream stream;
-    size_t i = 0;
-    wsr_z_start(&stream, state->last[0]);
-    if (len >= WSR_Z_ALIGN_MIN && (i = wsr_z_head(p)) != 0) {
-        __m512i first = wsr_z_xor(wsr_z_load(p), mask);
-        mask = wsr_z_mask(wsr_key_rotate(key, i));
-        __m512i second = wsr_z_xor(wsr_z_load(p + i), mask); /* raw, before the head is stored over it */
+    for (; i + 256 <= len; i += 256) {
+        __m512i a = wsr_z_xor(wsr_z_load(p + i), mask), b = wsr_z_xor(wsr_z_load(p + i + 64), mask);
+        __m512i c = wsr_z_xor(wsr_z_load(p + i + 128), mask), d = wsr_z_xor(wsr_z_load(p + i + 192), mask);
+        if (_mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d))) != 0) {
+            return i;
+        }
         if (unmask) {
-            wsr_z_store(p, first);
-            wsr_z_store(p + i, second);
+            wsr_z_store(p + i, a);
+            wsr_z_store(p + i + 64, b);
+            wsr_z_store(p + i + 128, c);
+            wsr_z_store(p + i + 192, d);
         }
-        if (_mm512_movepi8_mask(_mm512_or_si512(first, second)) != 0 || state->last[0] != 0) {
-            wsr_z_head_block(&stream, first, (unsigned)i);
-            wsr_z_one(&stream, second);
-        }
-        i += 64;
     }
+    for (; i + 64 <= len; i += 64) {
+        __m512i a = wsr_z_xor(wsr_z_load(p + i), mask);
+        if (_mm512_movepi8_mask(a) != 0) {
+            return i;
+        }
+        if (unmask) {
+            wsr_z_store(p + i, a);
+        }
+    }
+    return i;
+}
+
+/* Whole blocks from i on, of anything. Returns where the rest begins, fewer than 64 bytes. */
+WSR_INLINE size_t wsr_z_blocks(struct wsr_z_stream *stream, const struct wsr_z_tables *t, uint8_t *p, size_t i, size_t len, __m512i mask,
+                               bool unmask)
+{
     for (; i + 256 <= len; i += 256) {
         __m512i a = wsr_z_xor(wsr_z_load(p + i), mask), b = wsr_z_xor(wsr_z_load(p + i + 64), mask);
         __m512i c = wsr_z_xor(wsr_z_load(p + i + 128), mask), d = wsr_z_xor(wsr_z_load(p + i + 192), mask);
@@ -185,26 +195,70 @@ WSR_INLINE bool wsr_z_text_long(wsr_text_state *state, uint8_t *p, size_t len, b
             wsr_z_store(p + i + 128, c);
             wsr_z_store(p + i + 192, d);
         }
-        wsr_z_four(&stream, a, b, c, d);
+        wsr_z_four(stream, t, a, b, c, d);
     }
     for (; i + 64 <= len; i += 64) {
         __m512i a = wsr_z_xor(wsr_z_load(p + i), mask);
         if (unmask) {
             wsr_z_store(p + i, a);
         }
-        wsr_z_one(&stream, a);
+        wsr_z_one(stream, t, a);
     }
-    __mmask64 lanes = _bzhi_u64(~(uint64_t)0, (unsigned)(len - i));
-    __m512i rest = _mm512_maskz_loadu_epi8(lanes, p + i);
+    return i;
+}
+
+/* 64 bytes and more. */
+WSR_INLINE bool wsr_z_text_long(wsr_text_state *state, uint8_t *p, size_t len, bool unmask)
+{
+    uint32_t key = unmask ? state->key : 0, turned = wsr_key_rotate(key, len);
+    bool ascii = wsr_state_clear(state);
+    if (len <= 256 && ascii && wsr_z_ascii_medium(p, len, key, turned, unmask)) {
+        state->key = unmask ? turned : state->key;
+        return true;
+    }
+    __m512i mask = wsr_z_mask(key), first = _mm512_setzero_si512(), second = first;
+    __m512i last = wsr_z_xor(wsr_z_load(p + len - 64), wsr_z_mask(turned));
+    size_t head = len >= WSR_Z_ALIGN_MIN ? wsr_z_head(p) : 0, i = 0;
+    if (head != 0) {
+        first = wsr_z_xor(wsr_z_load(p), mask);
+        mask = wsr_z_mask(wsr_key_rotate(key, head));
+        second = wsr_z_xor(wsr_z_load(p + head), mask); /* raw, before the head is stored over it */
+        if (unmask) {
+            wsr_z_store(p, first);
+            wsr_z_store(p + head, second);
+        }
+        ascii = ascii && _mm512_movepi8_mask(_mm512_or_si512(first, second)) == 0;
+        i = head + 64;
+    }
     if (unmask) {
-        rest = _mm512_maskz_mov_epi8(lanes, wsr_z_xor(rest, mask));
-        wsr_z_store(p + len - 64, wsr_z_xor(last, wsr_z_mask(turned)));
         state->key = turned;
+    }
+    if (ascii && len > 256) {
+        i = wsr_z_ascii_long(p, i, len, mask, unmask);
+        if (i + 64 > len && _mm512_movepi8_mask(last) == 0) {
+            if (unmask) {
+                wsr_z_store(p + len - 64, last);
+            }
+            return true;
+        }
+    }
+    const struct wsr_z_tables tables = wsr_z_tables_get();
+    struct wsr_z_stream stream;
+    wsr_z_start(&stream, &tables, state->last[0]);
+    if (!ascii && head != 0) {
+        wsr_z_head_block(&stream, &tables, first, (unsigned)head);
+        wsr_z_one(&stream, &tables, second);
+    }
+    i = wsr_z_blocks(&stream, &tables, p, i, len, mask, unmask);
+    __mmask64 lanes = _bzhi_u64(~(uint64_t)0, (unsigned)(len - i));
+    __m512i rest = _mm512_maskz_mov_epi8(lanes, wsr_z_xor(_mm512_maskz_loadu_epi8(lanes, p + i), mask));
+    if (unmask) {
+        wsr_z_store(p + len - 64, last);
     }
     if (state->error != 0) {
         return wsr_state_fail(state);
     }
-    return wsr_z_finish(state, &stream, rest, (unsigned)(len - i), p + len, len);
+    return wsr_z_finish(state, &stream, &tables, rest, (unsigned)(len - i), p + len, len);
 }
 
 WSR_NOINLINE bool wsr_z_utf8_any(wsr_text_state *state, const uint8_t *p, size_t len)

@@ -37,11 +37,24 @@ enum {
     WSR_Z_ANY = WSR_Z_AT_8 | WSR_Z_AT_9 | WSR_Z_AT_AB
 };
 
+/*
+ * The constants, in registers: the compiler is kept from knowing their values, or it makes them anew at every use, which
+ * costs a third of the block step.
+ */
+struct wsr_z_tables {
+    __m512i lead_classes; /* leads C0..FF by their low six bits */
+    __m512i met;          /* what a byte is to the class before it, by its high four bits */
+    __m512i nibbles;      /* the bit matrix of d >> 4 */
+    __m512i back1, back2; /* permutations: the 64 bytes that end one or two places before the end */
+    __m512i rest;         /* WSR_Z_REST throughout, which is also the top bit */
+    __m512i lead3;        /* what to take off, saturating, so that E0 and more keep the top bit */
+    __m512i not4;         /* WSR_Z_NOT4 */
+};
+
 /* What one block leaves to the next, and the errors so far. */
 struct wsr_z_stream {
     __m512i classes; /* of the block before; only its last byte matters */
     __m512i due;     /* top bit: a continuation is due two places on; only its last two bytes matter */
-    __m512i open;    /* not zero: the block before ended inside a character */
     __m512i wrong;   /* not zero: an error */
 };
 
@@ -82,38 +95,56 @@ WSR_INLINE __m512i wsr_z_lanes(void)
     return _mm512_load_si512((const void *)table);
 }
 
-/* The 64 bytes that end back places before the end of now, preceded by before. back: 0 to 64. */
-WSR_INLINE __m512i wsr_z_shift(__m512i before, __m512i now, unsigned back)
+WSR_INLINE __m512i wsr_z_opaque(__m512i v)
 {
-    return _mm512_permutex2var_epi8(before, _mm512_add_epi8(wsr_z_lanes(), _mm512_set1_epi8((char)(64 - back))), now);
+    __asm__("" : "+v"(v));
+    return v;
 }
 
-WSR_INLINE __m512i wsr_z_classes(__m512i d)
+WSR_INLINE __m512i wsr_z_bytes(int byte)
 {
-    __mmask64 leads = _mm512_cmpge_epu8_mask(d, _mm512_set1_epi8((char)0xC0));
-    return _mm512_mask_permutexvar_epi8(_mm512_set1_epi8((char)WSR_Z_REST), leads, d, wsr_z_lead_classes());
+    return wsr_z_opaque(_mm512_set1_epi8((char)byte));
+}
+
+/* A permutation of before and now: the 64 bytes that end back places (0 to 64) before the end of now. */
+WSR_INLINE __m512i wsr_z_back(unsigned back)
+{
+    return wsr_z_opaque(_mm512_add_epi8(wsr_z_lanes(), _mm512_set1_epi8((char)(64 - back))));
+}
+
+WSR_INLINE struct wsr_z_tables wsr_z_tables_get(void)
+{
+    struct wsr_z_tables t = {
+        .lead_classes = wsr_z_opaque(wsr_z_lead_classes()),
+        .met = wsr_z_opaque(wsr_z_met()),
+        .nibbles = wsr_z_opaque(_mm512_set1_epi64(0x1020408000000000)),
+        .back1 = wsr_z_back(1),
+        .back2 = wsr_z_back(2),
+        .rest = wsr_z_bytes(WSR_Z_REST),
+        .lead3 = wsr_z_bytes(0xE0 - 0x80),
+        .not4 = wsr_z_bytes(WSR_Z_NOT4),
+    };
+    return t;
 }
 
 /* Returns the block's errors (a lane not zero) and carries its end. */
-WSR_INLINE __m512i wsr_z_block(struct wsr_z_stream *stream, __m512i d)
+WSR_INLINE __m512i wsr_z_block(struct wsr_z_stream *stream, const struct wsr_z_tables *t, __m512i d)
 {
-    const __m512i top = _mm512_set1_epi8((char)0x80);
-    __m512i classes = wsr_z_classes(d);
-    __m512i before = wsr_z_shift(stream->classes, classes, 1);
-    /* d >> 4, as a bit matrix. */
-    __m512i high = _mm512_gf2p8affine_epi64_epi8(d, _mm512_set1_epi64(0x1020408000000000), 0);
-    __m512i met = _mm512_shuffle_epi8(wsr_z_met(), high);
+    /* Seven bits index 64 + 64 classes. 80..BF are REST, and so, raised to 80 beforehand, is ASCII. */
+    __m512i classes = _mm512_permutex2var_epi8(t->rest, _mm512_max_epu8(d, t->rest), t->lead_classes);
+    __m512i before = _mm512_permutex2var_epi8(stream->classes, t->back1, classes);
+    __m512i met = _mm512_shuffle_epi8(t->met, _mm512_gf2p8affine_epi64_epi8(d, t->nibbles, 0));
     /* Top bits: d is E0 or more; the class before lacks NOT4 and REST, so its byte was F0 or more. */
-    __m512i lead3 = _mm512_subs_epu8(d, _mm512_set1_epi8(0xE0 - 0x80));
-    __m512i lead4 = _mm512_sub_epi8(before, _mm512_set1_epi8(WSR_Z_NOT4));
-    __m512i due = _mm512_ternarylogic_epi64(lead3, lead4, top, 0xA8); /* (a | b) & c */
-    __m512i due2 = wsr_z_shift(stream->due, due, 2);
+    __m512i lead3 = _mm512_subs_epu8(d, t->lead3);
+    __m512i lead4 = _mm512_sub_epi8(before, t->not4);
+    __m512i due = _mm512_ternarylogic_epi64(lead3, lead4, t->rest, 0xA8); /* (a | b) & c */
+    __m512i due2 = _mm512_permutex2var_epi8(stream->due, t->back2, due);
     stream->classes = classes;
     stream->due = due;
     return _mm512_ternarylogic_epi64(due2, before, met, 0x78); /* a ^ (b & c) */
 }
 
-/* The errors that ASCII right after the last block would be: a lead at its end, or a continuation still due. */
+/* Not zero: the last block ended inside a character, with a lead at its end or a continuation still due, and ASCII now is an error. */
 WSR_INLINE __m512i wsr_z_open(const struct wsr_z_stream *stream)
 {
     const __m512i last = _mm512_maskz_set1_epi8((__mmask64)1 << 63, WSR_Z_SHORT);
@@ -122,22 +153,20 @@ WSR_INLINE __m512i wsr_z_open(const struct wsr_z_stream *stream)
     return _mm512_ternarylogic_epi64(_mm512_and_si512(stream->classes, last), stream->due, last2, 0xF8);
 }
 
-WSR_INLINE void wsr_z_ascii(struct wsr_z_stream *stream)
+WSR_INLINE void wsr_z_ascii(struct wsr_z_stream *stream, const struct wsr_z_tables *t)
 {
-    stream->classes = _mm512_set1_epi8((char)WSR_Z_REST);
+    stream->classes = t->rest;
     stream->due = _mm512_setzero_si512();
-    stream->open = _mm512_setzero_si512();
 }
 
 /* Before the first block; carried: wsr_text_state.last[0]. */
-WSR_INLINE void wsr_z_start(struct wsr_z_stream *stream, uint8_t carried)
+WSR_INLINE void wsr_z_start(struct wsr_z_stream *stream, const struct wsr_z_tables *t, uint8_t carried)
 {
     stream->wrong = _mm512_setzero_si512();
-    wsr_z_ascii(stream);
+    wsr_z_ascii(stream, t);
     if (__builtin_expect(carried != 0, 0)) {
         /* As if the block before had been zeros and that one lead: no error in it. */
-        (void)wsr_z_block(stream, _mm512_maskz_set1_epi8((__mmask64)1 << 63, (char)carried));
-        stream->open = wsr_z_open(stream);
+        (void)wsr_z_block(stream, t, _mm512_maskz_set1_epi8((__mmask64)1 << 63, (char)carried));
     }
 }
 
@@ -145,38 +174,36 @@ WSR_INLINE void wsr_z_start(struct wsr_z_stream *stream, uint8_t carried)
  * The first 64 bytes of a payload of which only the first h stand before the aligned block to come: carries from there.
  * The errors of all 64 count; those behind h are found again, with the same bytes before them.
  */
-WSR_INLINE void wsr_z_head_block(struct wsr_z_stream *stream, __m512i d, unsigned h)
+WSR_INLINE void wsr_z_head_block(struct wsr_z_stream *stream, const struct wsr_z_tables *t, __m512i d, unsigned h)
 {
     __m512i classes = stream->classes, due = stream->due;
-    stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_block(stream, d));
-    stream->classes = wsr_z_shift(classes, stream->classes, 64 - h);
-    stream->due = wsr_z_shift(due, stream->due, 64 - h);
-    stream->open = wsr_z_open(stream);
+    stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_block(stream, t, d));
+    __m512i window = wsr_z_back(64 - h);
+    stream->classes = _mm512_permutex2var_epi8(classes, window, stream->classes);
+    stream->due = _mm512_permutex2var_epi8(due, window, stream->due);
 }
 
-WSR_INLINE void wsr_z_one(struct wsr_z_stream *stream, __m512i d)
+WSR_INLINE void wsr_z_one(struct wsr_z_stream *stream, const struct wsr_z_tables *t, __m512i d)
 {
     if (_mm512_movepi8_mask(d) == 0) {
-        stream->wrong = _mm512_or_si512(stream->wrong, stream->open);
-        wsr_z_ascii(stream);
+        stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_open(stream));
+        wsr_z_ascii(stream, t);
     } else {
-        stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_block(stream, d));
-        stream->open = wsr_z_open(stream);
+        stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_block(stream, t, d));
     }
 }
 
-WSR_INLINE void wsr_z_four(struct wsr_z_stream *stream, __m512i a, __m512i b, __m512i c, __m512i d)
+WSR_INLINE void wsr_z_four(struct wsr_z_stream *stream, const struct wsr_z_tables *t, __m512i a, __m512i b, __m512i c, __m512i d)
 {
     __m512i any = _mm512_or_si512(_mm512_ternarylogic_epi64(a, b, c, 0xFE), d);
     if (_mm512_movepi8_mask(any) == 0) {
-        stream->wrong = _mm512_or_si512(stream->wrong, stream->open);
-        wsr_z_ascii(stream);
+        stream->wrong = _mm512_or_si512(stream->wrong, wsr_z_open(stream));
+        wsr_z_ascii(stream, t);
     } else {
-        __m512i wrong_a = wsr_z_block(stream, a), wrong_b = wsr_z_block(stream, b);
-        __m512i wrong_c = wsr_z_block(stream, c), wrong_d = wsr_z_block(stream, d);
+        __m512i wrong_a = wsr_z_block(stream, t, a), wrong_b = wsr_z_block(stream, t, b);
+        __m512i wrong_c = wsr_z_block(stream, t, c), wrong_d = wsr_z_block(stream, t, d);
         stream->wrong = _mm512_ternarylogic_epi64(stream->wrong, wrong_a, wrong_b, 0xFE);
         stream->wrong = _mm512_ternarylogic_epi64(stream->wrong, wrong_c, wrong_d, 0xFE);
-        stream->open = wsr_z_open(stream);
     }
 }
 
@@ -185,17 +212,17 @@ WSR_INLINE void wsr_z_four(struct wsr_z_stream *stream, __m512i a, __m512i b, __
  * them is a character of its own, so an error in its lane, and none before, says that the last character is unfinished.
  * end: behind the chunk's last byte, decoded; len: the chunk's length. Returns as the kernels do.
  */
-WSR_INLINE bool wsr_z_finish(wsr_text_state *state, struct wsr_z_stream *stream, __m512i d, unsigned r, const uint8_t *end, size_t len)
+WSR_INLINE bool wsr_z_finish(wsr_text_state *state, struct wsr_z_stream *stream, const struct wsr_z_tables *t, __m512i d, unsigned r,
+                             const uint8_t *end, size_t len)
 {
-    const __m512i top = _mm512_set1_epi8((char)0x80);
-    /* Whole and right so far, and what is left is ASCII: (d & top) | open | wrong is zero. */
-    __m512i bad = _mm512_or_si512(stream->open, stream->wrong);
-    __m512i odd = _mm512_ternarylogic_epi64(bad, d, top, 0xF8); /* a | (b & c) */
+    /* Whole and right so far, and what is left is ASCII: (d & REST) | open | wrong is zero. */
+    __m512i bad = _mm512_or_si512(wsr_z_open(stream), stream->wrong);
+    __m512i odd = _mm512_ternarylogic_epi64(bad, d, t->rest, 0xF8); /* a | (b & c) */
     if (_mm512_test_epi8_mask(odd, odd) == 0) {
         wsr_state_set(state, 0, 0, 0);
         return true;
     }
-    __m512i wrong = wsr_z_block(stream, d);
+    __m512i wrong = wsr_z_block(stream, t, d);
     uint64_t lanes = _mm512_test_epi8_mask(wrong, wrong);
     if ((_bzhi_u64(lanes, r) | _mm512_test_epi8_mask(stream->wrong, stream->wrong)) != 0) {
         return wsr_state_fail(state);
