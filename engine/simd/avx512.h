@@ -15,7 +15,9 @@
     defined(__BMI2__)
 
 #include "simd/avx512_utf8.h"
-#include "simd/x86_small.h"
+#include "simd/x86.h"
+
+#include "simd/small.h"
 
 #define WSR_ISA_NAME "avx512"
 

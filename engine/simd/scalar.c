@@ -33,27 +33,6 @@ const uint64_t wsr_dfa_row[256] = {
     GO(START, F4), 0, 0, 0, ROW4(0), ROW4(0),                       /* F4..FF */
 };
 
-const uint8_t wsr_dfa_last[9] = {0, 0, 0xC2, 0xE1, 0xF1, 0xE0, 0xED, 0xF0, 0xF4};
-const uint8_t wsr_dfa_pending[9] = {0, 0, 1, 2, 3, 2, 2, 3, 3};
+#include "simd/table.inc"
 
-static uint32_t unmask(uint8_t *p, size_t len, uint32_t key)
-{
-    return wsr_isa_unmask(p, len, key);
-}
-
-static uint32_t copy_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key)
-{
-    return wsr_isa_copy_mask(dst, src, len, key);
-}
-
-static bool utf8(wsr_text_state *state, const uint8_t *p, size_t len)
-{
-    return wsr_isa_utf8(state, p, len);
-}
-
-static bool unmask_utf8(wsr_text_state *state, uint8_t *p, size_t len)
-{
-    return wsr_isa_unmask_utf8(state, p, len);
-}
-
-const struct wsr_kernels wsr_kernels_scalar = {WSR_ISA_NAME, wsr_cpu_any, unmask, copy_mask, utf8, unmask_utf8};
+const struct wsr_kernels wsr_kernels_scalar = WSR_KERNELS(wsr_cpu_any);

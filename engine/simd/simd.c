@@ -13,6 +13,10 @@
 static const struct wsr_kernels *const tables[] = {
 #if defined(__x86_64__)
     &wsr_kernels_avx512,
+    &wsr_kernels_avx2,
+    &wsr_kernels_sse41,
+#elif defined(__aarch64__)
+    &wsr_kernels_neon,
 #endif
     &wsr_kernels_scalar,
 };

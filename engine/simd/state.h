@@ -61,6 +61,9 @@ WSR_INLINE void wsr_store32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
+/* The top bit of each of eight bytes: zero after "and" with it, they are ASCII. */
+#define WSR_TOP_BITS 0x8080808080808080u
+
 WSR_INLINE uint64_t wsr_key_twice(uint32_t key)
 {
     return (uint64_t)key << 32 | key;
@@ -128,6 +131,17 @@ WSR_INLINE uint32_t wsr_state_tail(const uint8_t *end, size_t len, uint8_t carri
     uint32_t b2 = len >= 2 ? end[-2] : carried;
     uint32_t b3 = len >= 3 ? end[-3] : len == 2 ? carried : 0;
     return b1 << 16 | b2 << 8 | b3;
+}
+
+/*
+ * The carried byte for a place inside a chunk: for the text before p + at, at > 0, decoded, valid so far but perhaps for its
+ * last byte; then *bad is set.
+ */
+WSR_INLINE uint8_t wsr_state_carry(const uint8_t *p, size_t at, uint8_t carried, bool *bad)
+{
+    wsr_text_state state = {.key = 0};
+    *bad = !wsr_state_settle(&state, wsr_state_tail(p + at, at, carried)) || *bad;
+    return state.last[0];
 }
 
 #endif
