@@ -166,16 +166,18 @@ def servers_for(options, scenario):
 # --- One round: every server in turn, in slices -------------------------------------------------------------------------------
 
 
-def run_load(options, scenario, servers, core, seed):
+def run_load(options, scenario, servers, load_core, server_core, seed):
     _, connections, payload, depth, text, _ = scenario
     command = [str(Path(options.build) / "bench/echo_load")]
     command += ["--connections", str(connections), "--payload", str(payload), "--depth", str(depth)]
     command += ["--slices", str(options.slices), "--seconds", str(options.seconds / options.slices), "--seed", str(seed)]
     command += ["--text"] if text else []
+    command += ["--spin"] if options.spin else []
+    command += ["--brake", str(server_core)] if options.brake else []
     command += ["--cycles"] if options.cycles else []
     for server in servers:
         command += ["--target", f"{server.mode}:{server.port}:{server.process.pid}"]
-    load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bind_life(core))
+    load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, preexec_fn=bind_life(load_core))
     try:
         output, _ = load.communicate(timeout=90 + 2 * options.seconds * len(servers))
     finally:
@@ -200,7 +202,7 @@ def run_scenario(options, scenario, cores):
         with running(servers, server_core):
             for _ in range(min(options.rounds_per_start, options.rounds - len(rounds))):
                 order = random.sample(servers, len(servers))
-                rounds.append(run_load(options, scenario, order, load_core, random.getrandbits(32)))
+                rounds.append(run_load(options, scenario, order, load_core, server_core, random.getrandbits(32)))
                 if sys.stderr.isatty():
                     print(f"\r{scenario[0]}: round {len(rounds)} of {options.rounds} ", end="", file=sys.stderr, flush=True)
         if sys.stderr.isatty():
@@ -263,9 +265,10 @@ def summarise(rounds, names):
             "messages_per_second": statistics.median(totals(rounds, name, rate)),
             "cpu_us": statistics.median(totals(rounds, name, cpu_us)),
             "cycles": statistics.median(totals(rounds, name, cycles)),
+            "sleeps": 1000 * sum(piece["server_sleeps"] for piece in pieces) / sum(piece["messages"] for piece in pieces),
             "server_busy": sum(piece["server_run_ns"] for piece in pieces) / seconds / 1e9,
             "load_busy": sum(piece["load_run_ns"] for piece in pieces) / seconds / 1e9,
-            "waited": sum(piece["server_wait_ns"] + piece["load_wait_ns"] for piece in pieces) / seconds / 2e9,
+            "load_waited": sum(piece["load_wait_ns"] for piece in pieces) / seconds / 1e9,
         }
     better = RAW[0] if statistics.median(paired(rounds, *RAW, cpu_us)) <= 1 else RAW[1]
     for name in names:
@@ -290,16 +293,17 @@ def print_scenario(scenario, rounds, summary, better):
           f"{frame_bytes(payload, True)} bytes in, {frame_bytes(payload, False)} out; {len(rounds)} rounds; ratios to {better}")
     has_cycles = "cycles_ratio" in summary[better]
     print(f"  {'server':<12}{'CPU us/msg':>11}{'messages/s':>12}   {'CPU ratio [95 %]':<22}{'rate ratio [95 %]':<22}"
-          f"{'busy':>6}{'load':>6}{'waited':>8}" + ("   cycles/msg  ratio [95 %]" if has_cycles else ""))
+          f"{'sleeps':>7}{'busy':>6}{'load':>6}{'waited':>8}" + ("   cycles/msg  ratio [95 %]" if has_cycles else ""))
     for server, s in summary.items():
         line = (f"  {server:<12}{s['cpu_us']:>11.3f}{s['messages_per_second']:>12.0f}   {ratio_text(s['cpu_ratio']):<22}"
-                f"{ratio_text(s['rate_ratio']):<22}{s['server_busy']:>6.0%}{s['load_busy']:>6.0%}{s['waited']:>8.1%}")
+                f"{ratio_text(s['rate_ratio']):<22}{s['sleeps']:>7.2f}{s['server_busy']:>6.0%}{s['load_busy']:>6.0%}"
+                f"{s['load_waited']:>8.1%}")
         if has_cycles:
             line += f"   {s['cycles']:>10.0f}  {ratio_text(s['cycles_ratio'])}"
         print(line)
-    waited = max(s["waited"] for s in summary.values())
+    waited = max(s["load_waited"] for s in summary.values())
     if waited > WAITED_WARNING:
-        print(f"  warning: other programs took these cores for {waited:.0%} of the time; the medians bear some of that, not much")
+        print(f"  warning: other programs took the load's core for {waited:.0%} of the time; the medians bear some of that, not much")
     sys.stdout.flush()
 
 
@@ -317,6 +321,8 @@ def parse(arguments):
     parser.add_argument("--rounds-per-start", type=int, default=5, help="rounds before the servers are started anew [5]")
     parser.add_argument("--only", action="append", choices=[s[0] for s in SCENARIOS], help="this scenario only; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--no-spin", dest="spin", action="store_false", help="let the load sleep when there is nothing to read")
+    parser.add_argument("--no-brake", dest="brake", action="store_false", help="leave the servers all of their core")
     parser.add_argument("--cycles", action="store_true", help="count cycles too (perf_event_open): adds to the cost of task switches")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="one more WebSocket echo; its command has {port}, and prints `listening on ws://HOST:PORT`")
@@ -341,9 +347,11 @@ def main():
           f"servers on core {host['server_core']}, load on core {host['load_core']}")
     if host["cores"] < 2:
         print("warning: fewer than 2 cores: load and servers share one, and these figures mean little", flush=True)
+        options.spin = options.brake = False
     stolen, ticks = stolen_share()
 
-    goals, document = [], {"machine": host, "rounds": options.rounds, "seconds": options.seconds, "slices": options.slices, "scenarios": {}}
+    goals, document = [], {"machine": host, "rounds": options.rounds, "seconds": options.seconds, "slices": options.slices,
+                       "spin": options.spin, "brake": options.brake, "scenarios": {}}
     for scenario in SCENARIOS:
         if options.only and scenario[0] not in options.only:
             continue

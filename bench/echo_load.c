@@ -6,6 +6,9 @@
  * byte). The same program and the same bytes drive a WebSocket server (--target ws:…: handshake first, replies are plain
  * frames) and a raw echo (--target raw:…: no handshake, replies are the tail of each frame; see lib/raw.h).
  *
+ * Two things see to it that it is the server that is waited for and not the load (README.md says why): --spin, which does not
+ * sleep, and --brake, which takes a part of the servers' core away.
+ *
  * All targets are connected all the time and measured in turn, in many short slices, shuffled anew in each pass: a machine
  * whose speed drifts, drifts for all of them.
  *
@@ -22,12 +25,15 @@
 #include <linux/perf_event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -39,6 +45,8 @@ enum { TARGETS_MAX = 16, SLICES_MAX = 1000, EVENTS = 512, HEADER_MAX = 14, CHECK
 #define READ_BYTES ((size_t)256 << 10)
 /* So many bytes of ready-made frames: a window of small messages leaves in one send. */
 #define FRAMES_BYTES ((size_t)1 << 20)
+/* With a weight of 423 against 1024 (sched(7)) the brake takes 29 % of a core from a busy server. */
+#define BRAKE_NICE 4
 /* How long a server gets to go to sleep before its CPU time is read. */
 #define SETTLE_NS 2000000
 
@@ -56,6 +64,7 @@ struct slice {
     int64_t messages;
     double seconds;
     int64_t server_run_ns, server_wait_ns; /* on a core; ready, but another task had it */
+    int64_t server_sleeps;                 /* times that it had nothing to do */
     int64_t load_run_ns, load_wait_ns;     /* the same of this program */
     int64_t server_cycles;                 /* 0 if not asked for */
 };
@@ -72,10 +81,10 @@ struct target {
 
 static struct {
     unsigned connections, depth, slices, seed;
-    int text, spin, cycles;
+    int text, spin, cycles, brake_core;
     size_t payload_bytes;
     double seconds, warm_up_seconds;
-} options = {.connections = 1, .depth = 1, .slices = 1, .payload_bytes = 20, .seconds = 0.5, .warm_up_seconds = 0.1};
+} options = {.connections = 1, .depth = 1, .slices = 1, .payload_bytes = 20, .seconds = 0.5, .warm_up_seconds = 0.1, .brake_core = -1};
 
 static struct target targets[TARGETS_MAX];
 static unsigned target_count;
@@ -354,34 +363,84 @@ static double run(const struct target *target, double seconds)
 
 /* --- Measuring ----------------------------------------------------------------------------------------------------------- */
 
-static void process_times(int pid, int64_t *run_ns, int64_t *wait_ns)
+/* What the scheduler knows of one task. */
+struct task {
+    int64_t run_ns, wait_ns, sleeps;
+};
+
+static FILE *task_open(int pid, const char *task, const char *name)
 {
     char path[320];
+
+    snprintf(path, sizeof path, "/proc/%d/task/%s/%s", pid, task, name);
+    return fopen(path, "r");
+}
+
+/* Adds a task of a process; one that has ended since adds nothing. */
+static void task_add(struct task *sum, int pid, const char *task)
+{
+    long long run, wait, sleeps;
+    char line[256];
+    FILE *file = task_open(pid, task, "schedstat");
+
+    if (file == NULL)
+        return;
+    if (fscanf(file, "%lld %lld", &run, &wait) != 2)
+        die("/proc/%d/task/%s/schedstat: not understood", pid, task);
+    fclose(file);
+    sum->run_ns += run;
+    sum->wait_ns += wait;
+    file = task_open(pid, task, "status");
+    if (file == NULL)
+        return;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "voluntary_ctxt_switches: %lld", &sleeps) == 1)
+            sum->sleeps += sleeps;
+    fclose(file);
+}
+
+/* All tasks of a process together. */
+static struct task process_read(int pid)
+{
+    struct task sum = {0};
+    char path[64];
     struct dirent *entry;
     DIR *tasks;
 
-    *run_ns = *wait_ns = 0;
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     tasks = opendir(path);
     if (tasks == NULL)
         die("%s: %s", path, strerror(errno));
-    while ((entry = readdir(tasks)) != NULL) {
-        long long task_run, task_wait;
-        FILE *file;
-
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, entry->d_name);
-        file = fopen(path, "r");
-        if (file == NULL)
-            continue; /* a thread that has ended since */
-        if (fscanf(file, "%lld %lld", &task_run, &task_wait) != 2)
-            die("%s: not understood", path);
-        fclose(file);
-        *run_ns += task_run;
-        *wait_ns += task_wait;
-    }
+    while ((entry = readdir(tasks)) != NULL)
+        if (entry->d_name[0] != '.')
+            task_add(&sum, pid, entry->d_name);
     closedir(tasks);
+    return sum;
+}
+
+/*
+ * A process that spins on the servers' core, a little less entitled to it than they are, for as long as this one lives. What it
+ * takes they lack, so that they always have something to do, as at full load. Its time is its own and in no figure.
+ */
+static void brake_start(int core)
+{
+    cpu_set_t cores;
+    pid_t load = getpid(), brake = fork();
+
+    if (brake < 0)
+        die("fork: %s", strerror(errno));
+    if (brake > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != load)
+        _exit(1);
+    CPU_ZERO(&cores);
+    CPU_SET((size_t)core, &cores);
+    errno = 0;
+    if (sched_setaffinity(0, sizeof cores, &cores) != 0 || (nice(BRAKE_NICE) == -1 && errno != 0))
+        _exit(1);
+    for (;;)
+        __asm__ volatile("" ::: "memory");
 }
 
 /*
@@ -414,10 +473,18 @@ static struct slice counters(const struct target *target)
     const struct timespec settle = {.tv_nsec = SETTLE_NS};
     struct slice now = {0};
 
+    struct task task;
+
     nanosleep(&settle, NULL);
-    if (target->pid != 0)
-        process_times(target->pid, &now.server_run_ns, &now.server_wait_ns);
-    process_times((int)getpid(), &now.load_run_ns, &now.load_wait_ns);
+    if (target->pid != 0) {
+        task = process_read(target->pid);
+        now.server_run_ns = task.run_ns;
+        now.server_wait_ns = task.wait_ns;
+        now.server_sleeps = task.sleeps;
+    }
+    task = process_read((int)getpid());
+    now.load_run_ns = task.run_ns;
+    now.load_wait_ns = task.wait_ns;
     now.server_cycles = cycles_read(target);
     return now;
 }
@@ -432,6 +499,7 @@ static void slice_run(const struct target *target, struct slice *slice)
     slice->seconds = seconds;
     slice->server_run_ns -= before.server_run_ns;
     slice->server_wait_ns -= before.server_wait_ns;
+    slice->server_sleeps -= before.server_sleeps;
     slice->load_run_ns -= before.load_run_ns;
     slice->load_wait_ns -= before.load_wait_ns;
     slice->server_cycles -= before.server_cycles;
@@ -460,9 +528,9 @@ static void report(void)
             const struct slice *slice = &targets[i].slices[j];
 
             printf("%s{\"messages\": %lld, \"seconds\": %.6f, \"server_run_ns\": %lld, \"server_wait_ns\": %lld, "
-                   "\"load_run_ns\": %lld, \"load_wait_ns\": %lld, \"server_cycles\": %lld}",
+                   "\"server_sleeps\": %lld, \"load_run_ns\": %lld, \"load_wait_ns\": %lld, \"server_cycles\": %lld}",
                    j > 0 ? ", " : "", (long long)slice->messages, slice->seconds, (long long)slice->server_run_ns,
-                   (long long)slice->server_wait_ns, (long long)slice->load_run_ns,
+                   (long long)slice->server_wait_ns, (long long)slice->server_sleeps, (long long)slice->load_run_ns,
                    (long long)slice->load_wait_ns, (long long)slice->server_cycles);
         }
         printf("]}");
@@ -509,8 +577,8 @@ static void options_parse(int argc, char **argv)
         {"target", required_argument, NULL, 'T'},  {"connections", required_argument, NULL, 'c'}, {"payload", required_argument, NULL, 'b'},
         {"depth", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},     {"warm-up", required_argument, NULL, 'w'},
         {"slices", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 'r'},        {"text", no_argument, NULL, 't'},
-        {"spin", no_argument, NULL, 'y'},          {"cycles", no_argument, NULL, 'C'},            {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"spin", no_argument, NULL, 'y'},          {"brake", required_argument, NULL, 'B'},       {"cycles", no_argument, NULL, 'C'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -526,10 +594,12 @@ static void options_parse(int argc, char **argv)
         case 'r': options.seed = (unsigned)number("seed", optarg, 0, 4294967295.0); break;
         case 't': options.text = 1; break;
         case 'y': options.spin = 1; break;
+        case 'B': options.brake_core = (int)number("brake", optarg, 0, CPU_SETSIZE - 1); break;
         case 'C': options.cycles = 1; break;
         case 'h':
             printf("usage: echo_load --target ws:PORT[:PID] | raw:PORT[:PID] ... [--connections N] [--payload BYTES] [--text]\n"
-                   "                 [--depth N] [--slices N] [--seconds S, of one slice] [--warm-up S] [--seed N] [--spin] [--cycles]\n");
+                   "                 [--depth N] [--slices N] [--seconds S, of one slice] [--warm-up S] [--seed N]\n"
+                   "                 [--spin] [--brake CORE] [--cycles]\n");
             exit(0);
         default: exit(2);
         }
@@ -563,6 +633,8 @@ int main(int argc, char **argv)
     /* Whatever happens, this program ends. */
     alarm((unsigned)((options.seconds * options.slices + options.warm_up_seconds) * target_count) + 60);
     random = options.seed;
+    if (options.brake_core >= 0)
+        brake_start(options.brake_core);
     frames_build();
     for (unsigned i = 0; i < target_count; i++) {
         order[i] = i;
