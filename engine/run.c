@@ -26,6 +26,8 @@ static handler *handler_of(const wsr_handlers *handlers, unsigned type)
         return handlers->closed;
     case WSR_EVENT_WAKE:
         return handlers->wake;
+    case WSR_EVENT_CHUNK:
+        return handlers->chunk;
     case WSR_EVENT_NONE:
         break;
     }

@@ -30,12 +30,13 @@ struct world {
     wsr_engine *engine;
     wsr_listener listener;
     uint16_t port;
-    unsigned opened_server, opened_client, closed, messages, wakes, pongs, pings, writables, requests;
+    unsigned opened_server, opened_client, closed, messages, wakes, pongs, pings, writables, requests, chunks, streams;
     bool echo;
     wsr_conn server, client; /* the last opened of each role */
     wsr_close_record record[8];
     wsr_conn closed_conn[8];
     size_t last_len;
+    uint64_t chunk_bytes, chunk_sum;
     uint8_t last[256];
     unsigned cap;
 };
@@ -75,6 +76,13 @@ static void see(struct world *w, const wsr_event *ev)
         break;
     case WSR_EVENT_WAKE:
         w->wakes++;
+        break;
+    case WSR_EVENT_CHUNK:
+        w->chunks++;
+        w->chunk_bytes += ev->data.len;
+        w->streams += (ev->flags & WSR_EVENT_LAST) != 0;
+        for (size_t i = 0; i < ev->data.len; i++)
+            w->chunk_sum = w->chunk_sum * 31 + ev->data.ptr[i];
         break;
     case WSR_EVENT_CLOSED:
         assert_true(w->closed < 8);
@@ -234,6 +242,48 @@ static void echoes_every_size(void **state)
             }
             wsr_engine_close(w.engine);
         }
+    }
+    free(bytes);
+}
+
+/* A large message in chunks: all of its bytes, in order, and no memory for it. */
+static void streams_a_large_message(void **state)
+{
+    (void)state;
+    enum { BYTES = 5000000 };
+    uint8_t *bytes = malloc(BYTES);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(i * 31 >> 3);
+        sum = sum * 31 + bytes[i];
+    }
+    static const unsigned caps[] = {1, 64};
+    for (unsigned j = 0; j < 2; j++) {
+        struct world w;
+        wsr_config config = WSR_CONFIG_INIT;
+        config.limits.whole_bytes_max = 1000;
+        world_open(&w, &config);
+        w.cap = caps[j];
+        listen_on(&w, false);
+        pair(&w);
+        assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){bytes, 1000}), WSR_OK);
+        assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){bytes, BYTES}), WSR_OK);
+        until(&w, &w.streams, 1);
+        assert_int_equal(w.messages, 1);
+        assert_int_equal(w.last_len, 1000);
+        assert_int_equal(w.chunk_bytes, BYTES);
+        assert_int_equal(w.chunk_sum, sum);
+        assert_true(w.chunks > 1);
+        w.chunk_sum = 0;
+        assert_int_equal(wsr_send_fragmented(w.engine, w.client, WSR_BINARY, (wsr_slice){bytes, BYTES}, 777), WSR_OK);
+        until(&w, &w.streams, 2);
+        assert_int_equal(w.chunk_bytes, 2 * BYTES);
+        assert_int_equal(w.chunk_sum, sum);
+        wsr_engine_statistics stats;
+        wsr_engine_stats(w.engine, &stats, sizeof stats);
+        assert_int_equal(stats.messages_in, 3);
+        assert_int_equal(stats.bytes_in, 2 * BYTES + 1000);
+        wsr_engine_close(w.engine);
     }
     free(bytes);
 }
@@ -685,6 +735,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echoes_and_closes_with_1000),
         cmocka_unit_test(echoes_every_size),
+        cmocka_unit_test(streams_a_large_message),
         cmocka_unit_test(drains_with_1001),
         cmocka_unit_test(a_drain_deadline_cuts_who_does_not_answer),
         cmocka_unit_test(a_vanished_peer_is_1006),

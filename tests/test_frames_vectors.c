@@ -1,7 +1,7 @@
 /*
  * tests/test_frames_vectors.c - the frame sequences of tests/vectors/frames, which answer every row of the design's table of
  * bad frames, for both roles: each whole, cut at every place, and byte by byte, with room for one event and for many, with
- * every set of kernels. All runs must report the same events and send the same bytes.
+ * every set of kernels, and delivered in chunks. All runs must report the same messages and send the same bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -421,6 +421,19 @@ struct tally {
 
 static struct tally tally;
 
+/* Delivered in chunks, the messages of more than 1, or 5, bytes are the same, and so is all else. */
+static void check_streamed(const struct sequence *s, const struct talk *whole)
+{
+    struct sequence streamed = *s;
+    for (streamed.limits.whole_bytes_max = 1; streamed.limits.whole_bytes_max <= 5; streamed.limits.whole_bytes_max += 4) {
+        for (unsigned cap = 1; cap <= 3; cap++) {
+            check_same(&streamed, whole, cap, NULL, s->input.len, 0);
+            for (size_t piece = 1; piece < 8; piece++, tally.runs++)
+                check_same(&streamed, whole, cap, NULL, 0, piece);
+        }
+    }
+}
+
 static void check_sequence(const struct sequence *s)
 {
     static const unsigned caps[] = {1, TALK_EVENTS_MAX};
@@ -445,6 +458,7 @@ static void check_sequence(const struct sequence *s)
         for (size_t first = 1; first < len; first += step, tally.runs++)
             check_same(s, &whole, caps[i], NULL, first, 0);
     }
+    check_streamed(s, &whole);
     tally.cases++;
     assert_true(talk_free(&whole));
 }

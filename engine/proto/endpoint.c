@@ -31,6 +31,9 @@ static void limits_default(wsr_limits *limits)
 {
     limit_default_u64(&limits->message_bytes_max, (uint64_t)16 << 20);
     limit_default_u64(&limits->outbox_bytes_max, (uint64_t)16 << 20);
+    limit_default_u64(&limits->whole_bytes_max, limits->message_bytes_max);
+    if (limits->whole_bytes_max > limits->message_bytes_max)
+        limits->whole_bytes_max = limits->message_bytes_max;
     limit_default_u32(&limits->header_bytes_max, 16384);
     limit_default_u32(&limits->headers_max, 64);
     limit_default_u32(&limits->empty_fragments_max, 1024);

@@ -60,7 +60,8 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_MASKS = 1 << 6,           /* role is client */
     WSR_EP_AFTER_CLOSE = 1 << 7,     /* our Close is out: messages are flagged, pings not answered */
     WSR_EP_FAILED_HANDSHAKE = 1 << 8,
-    WSR_EP_PINGED = 1 << 9           /* a keepalive ping is out and nothing has come since */
+    WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
+    WSR_EP_STREAMS = 1 << 10         /* the open message is larger than whole_bytes_max: it is delivered in chunks */
 };
 
 struct wsr_endpoint {
@@ -72,7 +73,8 @@ struct wsr_endpoint {
     /* receiving */
     wsr_text_state text;          /* masking key of the frame, UTF-8 state of the message */
     uint64_t left;                /* payload bytes of the current frame still to come */
-    struct wsr_chunk *message;    /* payload of the unfinished message, grown as bytes come */
+    struct wsr_chunk *message;    /* payload of the unfinished message, grown as bytes come; NULL if it is streamed */
+    uint64_t streamed;            /* bytes of the unfinished message that CHUNK events have delivered */
     struct wsr_chunk *control;    /* payload of an unfinished control frame */
     uint8_t head[14];             /* a frame header of which a part has come */
     uint8_t head_len;             /* bytes of it present; 0: at a frame boundary or inside a payload */

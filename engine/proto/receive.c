@@ -55,6 +55,12 @@ static int check_second(const struct wsr_endpoint *ep)
     return WSR_OK;
 }
 
+/* Payload bytes of the open message that came before the current frame's rest. */
+static uint64_t bytes_present(const struct wsr_endpoint *ep)
+{
+    return ep->streamed + (ep->message != NULL ? ep->message->len : 0);
+}
+
 /* The length is known: the limits, before anything is kept for it. */
 static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
 {
@@ -62,8 +68,7 @@ static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
     if ((ep->head[0] & 0x08) != 0)
         return ++ep->control_run > limits->control_frames_max ? WSR_EFLOOD : WSR_OK;
     ep->control_run = 0;
-    uint64_t present = ep->message != NULL ? ep->message->len : 0;
-    if (payload_len > limits->message_bytes_max - present) /* present never exceeds the limit */
+    if (payload_len > limits->message_bytes_max - bytes_present(ep)) /* what is present never exceeds the limit */
         return WSR_EMESSAGE_SIZE;
     if (payload_len == 0 && (ep->head[0] & WSR_FIN) == 0 && ++ep->empty_fragments > limits->empty_fragments_max)
         return WSR_EFLOOD;
@@ -131,20 +136,74 @@ static size_t take_header(struct wsr_endpoint *ep, const uint8_t *p, size_t len,
 
 /* ---- the payload of data frames ---- */
 
-static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
+static wsr_event *emit_data(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len)
 {
-    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_MESSAGE, data, len);
+    wsr_event *event = wsr_endpoint_emit(ep, batch, type, data, len);
     event->opcode = ep->message_opcode;
     event->flags = (ep->flags & WSR_EP_AFTER_CLOSE) != 0 ? WSR_EVENT_AFTER_CLOSE : 0;
-    ep->messages_in++;
-    ep->bytes_in += len;
-    if (ep->message != NULL) {
+    return event;
+}
+
+/* The event shows all of it. */
+static void retire_message(struct wsr_endpoint *ep)
+{
+    if (ep->message != NULL)
         wsr_env_retire(ep->env, ep->message);
-        ep->message = NULL;
-    }
+    ep->message = NULL;
+}
+
+/* The message of so many bytes was delivered. */
+static void message_over(struct wsr_endpoint *ep, uint64_t bytes)
+{
+    ep->messages_in++;
+    ep->bytes_in += bytes;
     ep->message_opcode = 0;
     ep->empty_fragments = 0;
     ep->text = (wsr_text_state){0};
+}
+
+static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
+{
+    (void)emit_data(ep, batch, WSR_EVENT_MESSAGE, data, len);
+    retire_message(ep);
+    message_over(ep, len);
+}
+
+/* ---- messages delivered in chunks ---- */
+
+static wsr_event *emit_chunk(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
+{
+    wsr_event *event = emit_data(ep, batch, WSR_EVENT_CHUNK, data, len);
+    event->flags |= ep->streamed == 0 ? WSR_EVENT_FIRST : 0; /* no chunk but the last is empty, and that is never alone */
+    ep->streamed += len;
+    return event;
+}
+
+/*
+ * A frame's header says that the message will be larger than what is delivered whole: the same for every split, since a
+ * frame's length counts and not what of it has come. What was assembled of the frames before goes first.
+ */
+static void stream_from_here(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    if ((ep->flags & WSR_EP_STREAMS) != 0 || ep->left <= ep->env->limits.whole_bytes_max - bytes_present(ep))
+        return;
+    ep->flags |= WSR_EP_STREAMS;
+    if (ep->message != NULL)
+        (void)emit_chunk(ep, batch, ep->message->data, ep->message->len);
+    retire_message(ep);
+}
+
+static void take_chunk(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len, bool last)
+{
+    if (len > 0 || last) {
+        wsr_event *event = emit_chunk(ep, batch, p, len);
+        event->flags |= last ? WSR_EVENT_LAST : 0;
+    }
+    if (!last)
+        return;
+    message_over(ep, ep->streamed);
+    ep->streamed = 0;
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_STREAMS;
 }
 
 /*
@@ -201,6 +260,10 @@ static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *
     if (message_ends && ep->text.pending != 0)
         return WSR_EUTF8;
     ep->in_payload = !frame_ends;
+    if ((ep->flags & WSR_EP_STREAMS) != 0) {
+        take_chunk(ep, batch, p, len, message_ends);
+        return WSR_OK;
+    }
     if (message_ends && ep->message == NULL) { /* all of it is here: no copy */
         message_done(ep, batch, p, len);
         return WSR_OK;
@@ -282,6 +345,10 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
     if (!ep->in_payload) {
         took = take_header(ep, p, len, error);
         if (*error < 0 || !ep->in_payload)
+            return took;
+        if ((ep->first & 0x08) == 0)
+            stream_from_here(ep, batch);
+        if (batch->n == batch->cap) /* what was assembled took the last place */
             return took;
     }
     size_t take = ep->left < len - took ? (size_t)ep->left : len - took;

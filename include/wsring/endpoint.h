@@ -25,6 +25,12 @@ typedef struct wsr_endpoint wsr_endpoint;
 /* Limits of one connection. Zero means the default in brackets; every limit is finite. */
 typedef struct wsr_limits {
     uint64_t message_bytes_max;       /* a received message's payload, all fragments together [16 MiB] */
+    /*
+     * A received message of more payload than this is not assembled: it is delivered in CHUNK events as its bytes come, and
+     * costs no memory but what had come before it was known to be larger, at most this [message_bytes_max: all are whole].
+     * 1: nearly all are streamed. message_bytes_max holds for streamed messages too.
+     */
+    uint64_t whole_bytes_max;
     uint64_t outbox_bytes_max;        /* accepted and not yet sent, control frames exempt; a message that finds an empty outbox is always accepted up to this [16 MiB] */
     uint32_t header_bytes_max;        /* a handshake's whole head; its first line: half of it [16384] */
     uint32_t headers_max;             /* its header lines [64; at most 128] */

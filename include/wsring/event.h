@@ -23,16 +23,25 @@ typedef enum wsr_event_type {
     WSR_EVENT_PONG,     /* data: its payload */
     WSR_EVENT_WRITABLE, /* after WSR_EFULL: the outbox has room again */
     WSR_EVENT_CLOSED,   /* the last event of its connection, exactly once; data: a wsr_close_record; close_code, error */
-    WSR_EVENT_WAKE      /* engine: wsr_wake was called; conn is 0 */
+    WSR_EVENT_WAKE,     /* engine: wsr_wake was called; conn is 0 */
+    WSR_EVENT_CHUNK     /* a piece of a message larger than wsr_limits.whole_bytes_max, as it came; opcode, flags, data */
 } wsr_event_type;
 
 enum {
-    WSR_EVENT_AFTER_CLOSE = 1 /* a message that the peer sent before it saw our Close: delivered, cannot be answered */
+    WSR_EVENT_AFTER_CLOSE = 1, /* a message that the peer sent before it saw our Close: delivered, cannot be answered */
+    /*
+     * CHUNK: the first piece of its message; the last (which may be empty, and may be the first too). Pieces of a message come
+     * in order, with nothing of another message between them; control frames may come between. Where they are cut says nothing
+     * about frames or characters. Text is valid UTF-8 as far as it has come, but a character may be cut in two: its rest
+     * begins the next piece. Behind a FIRST without its LAST comes only CLOSED: the message was not finished, or was wrong.
+     */
+    WSR_EVENT_FIRST = 2,
+    WSR_EVENT_LAST = 4
 };
 
 typedef struct wsr_event {
     uint8_t type;        /* wsr_event_type */
-    uint8_t opcode;      /* MESSAGE: WSR_TEXT or WSR_BINARY */
+    uint8_t opcode;      /* MESSAGE, CHUNK: WSR_TEXT or WSR_BINARY */
     uint16_t flags;      /* WSR_EVENT_* bits */
     uint16_t close_code; /* CLOSED: the record's code */
     uint16_t reserved;

@@ -20,6 +20,7 @@ typedef struct wsr_handlers {
     void (*writable)(wsr_engine *engine, const wsr_event *event, void *context);
     void (*closed)(wsr_engine *engine, const wsr_event *event, void *context);
     void (*wake)(wsr_engine *engine, const wsr_event *event, void *context);
+    void (*chunk)(wsr_engine *engine, const wsr_event *event, void *context);
 } wsr_handlers;
 
 /*

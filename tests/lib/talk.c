@@ -109,6 +109,22 @@ static void take_closed(struct talk *talk, const wsr_event *event)
     put_record(&talk->seen, record);
 }
 
+/* One more piece; the line comes with the last. False: there is no line yet. */
+static bool take_chunk(struct talk *talk, const wsr_event *event)
+{
+    bool first = (event->flags & WSR_EVENT_FIRST) != 0, last = (event->flags & WSR_EVENT_LAST) != 0;
+    if (first != (talk->chunk_opcode == 0) || (!first && event->opcode != talk->chunk_opcode))
+        die("a chunk that does not follow from the one before");
+    if (event->data.len == 0 && (first || !last))
+        die("an empty chunk that is not the last of several");
+    if (first)
+        talk->chunks.len = 0;
+    vectors_append(&talk->chunks, event->data.ptr, event->data.len);
+    talk->chunks_n++;
+    talk->chunk_opcode = last ? 0 : event->opcode;
+    return last;
+}
+
 static void take_event(struct talk *talk, const wsr_event *event)
 {
     static const char *const names[] = {[WSR_EVENT_OPEN] = "open",         [WSR_EVENT_REQUEST] = "request", [WSR_EVENT_MESSAGE] = "message",
@@ -116,7 +132,7 @@ static void take_event(struct talk *talk, const wsr_event *event)
                                         [WSR_EVENT_CLOSED] = "closed"};
     if (talk->is_closed)
         die("an event after CLOSED");
-    if (event->type == WSR_EVENT_NONE || event->type > WSR_EVENT_CLOSED || event->conn != 0 || event->time_ns != talk->now_ns)
+    if (event->type == WSR_EVENT_NONE || (event->type > WSR_EVENT_CLOSED && event->type != WSR_EVENT_CHUNK) || event->conn != 0 || event->time_ns != talk->now_ns)
         die("an event that is none");
     talk->events++;
     if (event->type == WSR_EVENT_OPEN) {
@@ -126,10 +142,17 @@ static void take_event(struct talk *talk, const wsr_event *event)
         put(&talk->seen, "open\n");
         return;
     }
+    if (event->type == WSR_EVENT_CHUNK && !take_chunk(talk, event))
+        return;
+    if (event->type == WSR_EVENT_MESSAGE && talk->chunk_opcode != 0)
+        die("a message inside another");
     if ((event->flags & WSR_EVENT_AFTER_CLOSE) != 0)
         put(&talk->seen, "late ");
     if (event->type == WSR_EVENT_CLOSED) {
         take_closed(talk, event);
+    } else if (event->type == WSR_EVENT_CHUNK) {
+        put(&talk->seen, wsr_opcode_name(event->opcode));
+        talk_payload(&talk->seen, talk->chunks.ptr, talk->chunks.len);
     } else {
         put(&talk->seen, event->type == WSR_EVENT_MESSAGE ? wsr_opcode_name(event->opcode) : names[event->type]);
         talk_payload(&talk->seen, event->data.ptr, event->data.len);
@@ -141,7 +164,7 @@ static void take_events(struct talk *talk, wsr_event *ev, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         take_event(talk, &ev[i]);
-        if (ev[i].data.len > 0 && ev[i].type == WSR_EVENT_MESSAGE)
+        if (ev[i].data.len > 0 && (ev[i].type == WSR_EVENT_MESSAGE || ev[i].type == WSR_EVENT_CHUNK))
             memset(ev[i].data.ptr, 0xDD, ev[i].data.len); /* "may be changed in place by the application" */
     }
     if (!talk->blocked)
@@ -213,6 +236,7 @@ bool talk_free(struct talk *talk)
     talk->ep = NULL;
     vectors_bytes_free(&talk->seen);
     vectors_bytes_free(&talk->sent);
+    vectors_bytes_free(&talk->chunks);
     return talk->heap.bytes == 0;
 }
 

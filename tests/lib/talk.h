@@ -5,6 +5,7 @@
  *
  * Lines: "text Hello", "binary \x00\xff", "late text Hello" after our Close, "ping", "pong x", "writable", "open", and the
  * last, "closed CODE CAUSE by WHOM", with all of the record behind it. A payload of more than 200 bytes is its length and a sum.
+ * A message that comes in chunks has its line with the last of them: the same line that it would have had as a whole.
  */
 #ifndef TESTS_LIB_TALK_H
 #define TESTS_LIB_TALK_H
@@ -38,6 +39,9 @@ struct talk {
     bool is_open, is_closed;
     wsr_close_record record;      /* once is_closed */
     unsigned long events;
+    struct vectors_bytes chunks;  /* of a message whose last has not come */
+    unsigned long chunks_n;       /* CHUNK events, ever */
+    uint8_t chunk_opcode;         /* not 0: between the first and the last */
 };
 
 /*
