@@ -259,10 +259,10 @@ fuzz-quick: ## every fuzzer for a few seconds
 
 fuzz-programs: $(FUZZERS)
 
-$(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(OBJ_FUZZLIB) $(LIB_A) $(B)/.flags-ld
+$(FUZZERS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(OBJ_FUZZLIB) $(LIB_TESTS) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) -pie $(subst fuzzer-no-link,fuzzer,$(FLAGS_LD)) $< $(OBJ_FUZZLIB) $(LIB_A) $(LIBS) -o $@
+	$(Q)$(CC) -pie $(subst fuzzer-no-link,fuzzer,$(FLAGS_LD)) $< $(OBJ_FUZZLIB) $(LIB_TESTS) $(LIB_A) $(LIBS) -o $@
 
 coverage: ## every test, then which lines and branches of each room they reached
 	@tools/setup.sh coverage

@@ -1,0 +1,11 @@
+/*
+ * tests/fuzz/fuzz_endpoint_client.c - a client's endpoint behind its handshake: see drive.h.
+ */
+#include "fuzz/check.h"
+#include "fuzz/drive.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    drive_endpoint(WSR_CLIENT, data, size);
+    return 0;
+}
