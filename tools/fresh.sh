@@ -68,6 +68,7 @@ root=$(mktemp -d "${TMPDIR:-/tmp}/wsring-fresh.XXXXXX") || exit 1
 chmod 755 "$root" # apt drops its privileges to fetch
 cleanup()
 {
+    trap '' INT TERM # nothing interrupts this
     # Nothing is mounted here: the namespace that had mounts is gone. One file system, to be sure.
     if [ "${KEEP:-0}" = 1 ]; then echo "fresh: kept $root"; else rm -rf --one-file-system "$root"; fi
 }
