@@ -338,7 +338,7 @@ static size_t random_text(uint8_t *text, size_t max, uint64_t *seed)
     for (unsigned broken = (unsigned)(random_next(seed) % 3); len > 0 && broken > 0; broken--) {
         uint8_t *p = text + random_next(seed) % len;
         uint64_t how = random_next(seed);
-        *p = (how & 1) != 0 ? edges[(how >> 8) % sizeof edges] : (uint8_t)(*p ^ 1u << (how >> 8) % 8);
+        *p = (how & 1) != 0 ? edges[(how >> 8) % sizeof edges] : (uint8_t)(*p ^ (uint8_t)(1u << (how >> 8) % 8));
     }
     return len;
 }
