@@ -13,7 +13,8 @@
  * Refused without any of these. SINGLE_ISSUER came together with multishot receives (6.0), buffer rings and multishot
  * accept before it, so a kernel that takes it has them all; 6.1, the floor, adds DEFER_TASKRUN.
  */
-#define FLAGS_NEEDED (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
+#define FLAGS_NEEDED \
+    (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
 #define FEATURES_NEEDED (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
 
 static int try_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned flags)
