@@ -191,33 +191,29 @@ WSR_INLINE size_t wsr_v_ascii_long(uint8_t *p, size_t i, size_t len, wsr_v mask,
     return i;
 }
 
-/* Whole blocks from i on, of anything. Returns where the rest begins, fewer than WSR_V bytes. */
+/* Whole blocks from i on, of anything; by twos, for four and their constants are more than 16 registers. Returns where the rest begins. */
 WSR_INLINE size_t wsr_v_blocks(struct wsr_v_stream *stream, uint8_t *p, size_t i, size_t len, wsr_v mask, bool unmask)
 {
-    for (; i + 4 * WSR_V <= len; i += 4 * WSR_V) {
+    for (; i + 2 * WSR_V <= len; i += 2 * WSR_V) {
         wsr_v a = wsr_v_decode(p + i, mask), b = wsr_v_decode(p + i + WSR_V, mask);
-        wsr_v c = wsr_v_decode(p + i + 2 * WSR_V, mask), d = wsr_v_decode(p + i + 3 * WSR_V, mask);
         if (unmask) {
             wsr_v_store(p + i, a);
             wsr_v_store(p + i + WSR_V, b);
-            wsr_v_store(p + i + 2 * WSR_V, c);
-            wsr_v_store(p + i + 3 * WSR_V, d);
         }
-        if (!wsr_v_any_top(wsr_v_or(wsr_v_or(a, b), wsr_v_or(c, d)))) {
+        if (wsr_v_any_top(wsr_v_or(a, b))) {
+            wsr_v_block(stream, a);
+            wsr_v_block(stream, b);
+        } else {
             wsr_v_ascii_block(stream);
-            continue;
         }
-        wsr_v_block(stream, a);
-        wsr_v_block(stream, b);
-        wsr_v_block(stream, c);
-        wsr_v_block(stream, d);
     }
-    for (; i + WSR_V <= len; i += WSR_V) {
+    if (i + WSR_V <= len) {
         wsr_v a = wsr_v_decode(p + i, mask);
         if (unmask) {
             wsr_v_store(p + i, a);
         }
         wsr_v_block(stream, a);
+        i += WSR_V;
     }
     return i;
 }
