@@ -88,6 +88,7 @@ struct wsr_listening {
     int fd; /* -1: free */
     uint16_t port;
     bool armed, manual;
+    bool leaving; /* unlistened: the descriptor goes with the accept's last completion */
     struct wsr_timer retry; /* after EMFILE */
     char *subprotocols;
     void *user;

@@ -79,7 +79,7 @@ int wsr_drain(wsr_engine *engine, const wsr_drain_config *config)
     if (draining->on)
         return WSR_ESTATE;
     for (wsr_listener i = 1; i <= WSR_LISTENERS_MAX; i++) {
-        if (engine->listening[i - 1].fd >= 0 && wsr_unlisten(engine, i) < 0)
+        if (wsr_unlisten(engine, i) == WSR_ESYS) /* WSR_ESTALE: no such listener */
             return WSR_ESYS;
     }
     engine->now_ns = wsr_sys_now_ns();

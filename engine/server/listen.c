@@ -18,12 +18,19 @@
 static void arm(wsr_engine *engine, unsigned i)
 {
     struct wsr_listening *listening = &engine->listening[i];
-    if (listening->armed || listening->fd < 0)
+    if (listening->armed || listening->fd < 0 || listening->leaving)
         return;
     if (wsr_ring_accept(engine->ring, listening->fd, WSR_TAG(WSR_OP_ACCEPT, i)) == 0)
         listening->armed = true;
     else
         wsr_wheel_set(&engine->wheel, &listening->retry, engine->now_ns + RETRY_NS);
+}
+
+static void close_socket(struct wsr_listening *listening)
+{
+    wsr_sys_close(listening->fd);
+    listening->fd = -1;
+    listening->leaving = false;
 }
 
 static void welcome(wsr_engine *engine, const struct wsr_listening *listening, int fd)
@@ -62,9 +69,11 @@ static void accepted(wsr_engine *engine, struct wsr_batch *batch, const struct w
     if ((completion->flags & WSR_COMPLETION_MORE) == 0)
         listening->armed = false;
     int res = completion->res;
-    if (listening->fd < 0) { /* unlistened meanwhile */
+    if (listening->leaving) {
         if (res >= 0)
             wsr_sys_close(res);
+        if (!listening->armed)
+            close_socket(listening);
         return;
     }
     if (res >= 0)
@@ -125,7 +134,7 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener
     if (config->size != sizeof *config)
         return WSR_ECONFIG;
     unsigned i = 0;
-    while (i < WSR_LISTENERS_MAX && (engine->listening[i].fd >= 0 || engine->listening[i].armed))
+    while (i < WSR_LISTENERS_MAX && engine->listening[i].fd >= 0)
         i++;
     if (i == WSR_LISTENERS_MAX)
         return WSR_ELIMIT;
@@ -158,7 +167,8 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener
 
 static struct wsr_listening *find(const wsr_engine *engine, wsr_listener listener)
 {
-    if (listener == 0 || listener > WSR_LISTENERS_MAX || engine->listening[listener - 1].fd < 0)
+    if (listener == 0 || listener > WSR_LISTENERS_MAX || engine->listening[listener - 1].fd < 0 ||
+        engine->listening[listener - 1].leaving)
         return NULL;
     return (struct wsr_listening *)(uintptr_t)&engine->listening[listener - 1];
 }
@@ -178,8 +188,9 @@ int wsr_unlisten(wsr_engine *engine, wsr_listener listener)
     uint64_t tag = WSR_TAG(WSR_OP_ACCEPT, listener - 1);
     if (listening->armed && wsr_ring_cancel(engine->ring, tag, WSR_TAG(WSR_OP_CANCEL, 0)) < 0)
         return WSR_ESYS;
-    wsr_sys_close(listening->fd); /* the armed accept holds the socket until the cancel is through */
-    listening->fd = -1;
+    listening->leaving = true;
+    if (!listening->armed)
+        close_socket(listening);
     return WSR_OK;
 }
 
