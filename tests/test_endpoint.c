@@ -953,6 +953,75 @@ static void after_closed_nothing_happens(void **unused)
     free_ok(&talk);
 }
 
+/* An event that finds no room is not lost: the deadline says so, and a tick brings it. */
+static void an_event_without_room_waits(void **unused)
+{
+    (void)unused;
+    static uint8_t data[1000];
+    wsr_endpoint_config config = plain;
+    config.limits.outbox_bytes_max = 1000;
+    struct talk talk;
+    open_ok(&talk, WSR_SERVER, &config);
+    struct wsr_batch none = {NULL, 0, 0, talk.now_ns};
+    assert_int_equal(wsr_endpoint_send(talk.ep, WSR_BINARY, (wsr_slice){data, 900}), WSR_OK);
+    assert_int_equal(wsr_endpoint_send(talk.ep, WSR_BINARY, (wsr_slice){data, 900}), WSR_EFULL);
+    assert_false(wsr_endpoint_settle(talk.ep, &none)); /* not due yet */
+    (void)talk_flush(&talk);
+    assert_true(wsr_endpoint_settle(talk.ep, &none));
+    assert_int_equal(wsr_endpoint_deadline(talk.ep), 0);
+    talk_tick(&talk);
+    expect_seen(&talk, "writable\n");
+    wsr_endpoint_ended(talk.ep, &none, WSR_ETRUNCATED, 0);
+    assert_true(wsr_endpoint_is_over(talk.ep));
+    assert_int_equal(wsr_endpoint_deadline(talk.ep), 0);
+    assert_false(talk.is_closed);
+    talk_tick(&talk);
+    assert_true(talk.is_closed);
+    assert_true(wsr_endpoint_deadline(talk.ep) == UINT64_MAX);
+    free_ok(&talk);
+}
+
+/* What is sent to the peer as the reason of its failure is the error's text, so that must fit into a Close. */
+static void every_failure_says_why(void **unused)
+{
+    (void)unused;
+    for (int error = -1; error > -200; error--) {
+        uint16_t code = wsr_error_close_code(error);
+        if (code == 0 && error != WSR_EINVAL) /* which stands for those that have none, and so is an internal error */
+            continue;
+        struct talk talk;
+        open_ok(&talk, WSR_CLIENT, &plain);
+        wsr_endpoint_fail(talk.ep, talk.now_ns, error);
+        (void)talk_flush(&talk);
+        char line[256];
+        (void)snprintf(line, sizeof line, "close %d %s\n", code != 0 ? code : 1011, wsr_error_text(error));
+        expect_sent(&talk, line);
+        talk_eof(&talk, 0);
+        assert_int_equal(talk.record.cause, error);
+        assert_string_equal(talk.record.reason, wsr_error_text(error));
+        free_ok(&talk);
+    }
+}
+
+/* Both ends had agreed to close, so a transport that breaks then has nothing to tell but that it was not clean. */
+static void a_send_error_after_the_peers_close_is_no_cause(void **unused)
+{
+    (void)unused;
+    struct talk talk;
+    open_ok(&talk, WSR_SERVER, &plain);
+    talk.blocked = true;
+    feed_frame(&talk, 0x88, "\x03\xe8");
+    struct wsr_batch none = {NULL, 0, 0, talk.now_ns};
+    wsr_endpoint_send_failed(talk.ep, &none, EPIPE);
+    talk_tick(&talk);
+    assert_true(talk.is_closed);
+    assert_int_equal(talk.record.code, 1000);
+    assert_int_equal(talk.record.code_sent, 0);
+    assert_int_equal(talk.record.cause, WSR_OK);
+    assert_false(talk.record.clean);
+    free_ok(&talk);
+}
+
 /* Nothing can be sent any more, but the peer's Close says why, and its last messages are worth having. */
 static void after_a_send_error_the_peers_last_words_are_read(void **unused)
 {
@@ -1028,7 +1097,9 @@ static void a_failure_before_open_sends_no_frame(void **unused)
     assert_int_equal(talk_open_only(&talk, &plain), WSR_OK);
     talk_feed(&talk, (const uint8_t *)"POST / HTTP/1.1\r\nHost: h\r\n\r\n", 29);
     wsr_endpoint_fail(talk.ep, 0, WSR_ENOMEM);
+    assert_false(wsr_endpoint_wants_shutdown(talk.ep)); /* not before it has left */
     (void)talk_flush(&talk);
+    assert_true(wsr_endpoint_wants_shutdown(talk.ep));
     assert_memory_equal(talk.sent.ptr, "HTTP/1.1 405 ", 13);
     talk_eof(&talk, 0);
     assert_int_equal(talk.record.cause, WSR_EHANDSHAKE);
@@ -1085,6 +1156,9 @@ int main(void)
         cmocka_unit_test(a_failures_close_drops_the_queue_and_goes_next),
         cmocka_unit_test(the_caller_of_a_close_is_noted),
         cmocka_unit_test(after_closed_nothing_happens),
+        cmocka_unit_test(an_event_without_room_waits),
+        cmocka_unit_test(every_failure_says_why),
+        cmocka_unit_test(a_send_error_after_the_peers_close_is_no_cause),
         cmocka_unit_test(after_a_send_error_the_peers_last_words_are_read),
         cmocka_unit_test(a_half_closing_peer_gets_its_answer),
         cmocka_unit_test(a_failure_before_open_sends_no_frame),

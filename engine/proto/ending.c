@@ -116,9 +116,7 @@ void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error)
             step(ep, now_ns, WSR_CI_RESET, 0, no_reason);
         return;
     }
-    wsr_slice reason = wsr_error_slice(error);
-    if (reason.len > WSR_CLOSE_REASON_MAX)
-        reason.len = 0;
+    wsr_slice reason = wsr_error_slice(error); /* each that has a close code fits: tests/test_endpoint.c */
     if (ep->close.state == WSR_CS_OPEN)
         note_reason(ep, reason);
     uint16_t code = wsr_error_close_code(error);

@@ -307,13 +307,12 @@ static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
         wsr_endpoint_fail(ep, now_ns, pinged ? WSR_ETIMEOUT_PING : WSR_ETIMEOUT_IDLE);
         return;
     }
-    if (!pinged && now_ns >= add_ns(ep->received_ns, limits->ping_interval_ns)) {
-        /* No memory for a ping is no reason to end: the idle deadline still stands. */
-        struct wsr_framer framer = wsr_endpoint_framer(ep);
-        int queued = wsr_outbox_control(&ep->out, &framer, WSR_PING, (wsr_slice){NULL, 0});
-        (void)queued;
-        ep->flags |= WSR_EP_PINGED;
-    }
+    /* Then it was the other of the two. No memory for a ping is no reason to end: the idle deadline still stands. */
+    assert(!pinged);
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    int queued = wsr_outbox_control(&ep->out, &framer, WSR_PING, (wsr_slice){NULL, 0});
+    (void)queued;
+    ep->flags |= WSR_EP_PINGED;
 }
 
 void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch)
