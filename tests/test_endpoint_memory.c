@@ -507,6 +507,41 @@ static void a_close_without_memory_changes_nothing(void **unused)
     free_ok(&talk);
 }
 
+/* A control frame in pieces takes a chunk, if it can be had; unfinished, it goes back with the endpoint. */
+static void a_control_frame_in_pieces_takes_memory_of_its_own(void **unused)
+{
+    (void)unused;
+    for (int fails = 0; fails < 2; fails++) {
+        struct talk talk;
+        open_ok(&talk, WSR_SERVER, &plain);
+        wsr_pool_free(&talk.ep->env->pool); /* none is kept */
+        talk.heap.fail_at = fails != 0 ? talk.heap.calls + 1 : 0;
+        struct vectors_bytes frame = frame_of(WSR_SERVER, 0x89, "payload", 7);
+        talk_feed(&talk, frame.ptr, frame.len - 1);
+        vectors_bytes_free(&frame);
+        talk_eof(&talk, 0);
+        assert_int_equal(talk.record.cause, fails != 0 ? WSR_ENOMEM : WSR_ETRUNCATED);
+        assert_int_equal(talk.record.code_sent, fails != 0 ? 1011 : 0);
+        free_ok(&talk);
+    }
+}
+
+/* Who aborted is not known without memory for it, but that somebody did is. */
+static void an_abort_without_memory_is_one(void **unused)
+{
+    (void)unused;
+    struct talk talk;
+    open_ok(&talk, WSR_SERVER, &plain);
+    wsr_pool_free(&talk.ep->env->pool);
+    talk.heap.fail_at = talk.heap.calls + 1;
+    wsr_endpoint_abort(talk.ep, talk.now_ns, "app.c", 7);
+    talk_tick(&talk);
+    assert_true(talk.is_closed);
+    assert_int_equal(talk.record.cause, WSR_EABORTED);
+    assert_null(talk.record.local_file);
+    free_ok(&talk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +556,8 @@ int main(void)
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(the_cause_survives_a_lasting_lack_of_memory),
         cmocka_unit_test(a_close_without_memory_changes_nothing),
+        cmocka_unit_test(a_control_frame_in_pieces_takes_memory_of_its_own),
+        cmocka_unit_test(an_abort_without_memory_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
