@@ -172,6 +172,7 @@ void drive_endpoint(wsr_role role, const uint8_t *data, size_t size)
     uint8_t options = input_byte(&d.in);
     if ((options & 1) != 0)
         config.limits = (wsr_limits){.message_bytes_max = 1000, .outbox_bytes_max = 1000, .empty_fragments_max = 2, .control_frames_max = 3};
+    config.limits.whole_bytes_max = (options & 16) != 0 ? 5 : 0; /* larger messages come in chunks */
     config.limits.ping_interval_ns = (options & 2) != 0 ? 10 * TALK_SECOND_NS : 0;
     config.kernels = (options & 4) != 0 ? "scalar" : NULL;
     d.talk = (struct talk){.role = role, .now_ns = 1, .cap = (options & 8) != 0 ? 1 : 0};

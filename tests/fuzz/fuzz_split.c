@@ -1,6 +1,6 @@
 /*
- * tests/fuzz/fuzz_split.c - split-invariance: the same bytes behind a handshake, cut otherwise and with another room for events
- * and other kernels, give the same events, the same bytes and the same record.
+ * tests/fuzz/fuzz_split.c - split-invariance: the same bytes behind a handshake, cut otherwise, with another room for events,
+ * other kernels, and messages delivered in chunks, give the same messages, the same bytes and the same record.
  */
 #include "fuzz/check.h"
 #include "fuzz/drive.h"
@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct talk whole = {.role = role, .now_ns = 1}, other = {.role = role, .now_ns = 1, .cap = (options & 4) != 0 ? 1 : 3};
     run(&whole, role, &config, in.p, in.len, NULL);
     config.kernels = (options & 8) != 0 ? "scalar" : NULL;
+    config.limits.whole_bytes_max = (options & 16) != 0 ? 1 + (cuts[0] & 7u) : 0;
     run(&other, role, &config, in.p, in.len, cuts);
     CHECK(whole.seen.len == other.seen.len && memcmp(whole.seen.ptr, other.seen.ptr, whole.seen.len) == 0);
     CHECK(whole.sent.len == other.sent.len && (whole.sent.len == 0 || memcmp(whole.sent.ptr, other.sent.ptr, whole.sent.len) == 0));
