@@ -674,7 +674,8 @@ static void a_silent_peer_is_pinged_and_then_taken_for_dead(void **unused)
         assert_true(wsr_endpoint_deadline(talk.ep) == 11 * SECOND);
         talk.now_ns = 11 * SECOND;
         talk_tick(&talk);
-        expect_sent(&talk, "ping\n");
+        assert_int_equal(talk.sent.len, role == WSR_SERVER ? 14 : 18); /* its payload: see test_keepalive.c */
+        talk.sent.len = 0;
         assert_true(wsr_endpoint_deadline(talk.ep) == 31 * SECOND); /* one ping a silence */
         talk.now_ns = 12 * SECOND;
         feed_frame(&talk, 0x8a, "");
@@ -682,12 +683,13 @@ static void a_silent_peer_is_pinged_and_then_taken_for_dead(void **unused)
         assert_true(wsr_endpoint_deadline(talk.ep) == 22 * SECOND);
         talk.now_ns = 23 * SECOND; /* the clock may be late */
         talk_tick(&talk);
-        expect_sent(&talk, "ping\n");
-        talk.now_ns = 42 * SECOND;
+        assert_int_equal(talk.sent.len, role == WSR_SERVER ? 14 : 18);
+        talk.sent.len = 0;
+        talk.now_ns = 43 * SECOND; /* and then so is the end: it has its 20 s to answer */
         talk_tick(&talk);
         assert_true(talk.sent.len > 0);
-        assert_true(wsr_endpoint_deadline(talk.ep) == 47 * SECOND);
-        talk.now_ns = 47 * SECOND; /* the Close left, and the linger began: once more, to the end of the stream */
+        assert_true(wsr_endpoint_deadline(talk.ep) == 48 * SECOND);
+        talk.now_ns = 48 * SECOND; /* the Close left, and the linger began: once more, to the end of the stream */
         talk_tick(&talk);
         assert_true(talk.is_closed);
         assert_int_equal(talk.record.cause, WSR_ETIMEOUT_PING);

@@ -7,6 +7,8 @@
 
 #include "conn/engine.h"
 #include "proto/handshake.h"
+#include "proto/keepalive.h"
+#include "ring/sys.h"
 
 /* A connection may take this part of a batch before others have had their turn. */
 #define QUOTA_PART 4u
@@ -195,7 +197,7 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_PAUSED) == 0)
         return;
     c->state &= (uint16_t)~(unsigned)WSR_CONN_PAUSED;
-    c->ep.received_ns = engine->now_ns;
+    wsr_keepalive_excuse(&c->ep, wsr_sys_now_ns());
     if (c->backlog != NULL || (c->state & WSR_CONN_ENDED) != 0)
         wsr_conn_pending(engine, c);
     wsr_input_arm(engine, c, false);

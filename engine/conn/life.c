@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conn/engine.h"
+#include "proto/keepalive.h"
 #include "ring/sys.h"
 
 static void append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
@@ -136,7 +137,7 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
     /* While the application reads nothing, or no buffer was free, silence proves nothing about the peer. */
     bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED)) != 0 || c->backlog != NULL;
     if (deaf && wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0)
-        c->ep.received_ns = batch->now_ns;
+        wsr_keepalive_excuse(&c->ep, batch->now_ns);
     wsr_endpoint_time(&c->ep, batch);
     wsr_conn_after(engine, c);
 }

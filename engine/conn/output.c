@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "conn/engine.h"
+#include "proto/keepalive.h"
+#include "ring/sys.h"
 
 static void kick_one(wsr_engine *engine, struct wsr_connection *c)
 {
@@ -17,6 +19,8 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     unsigned n = wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX);
     if (n == 0)
         return;
+    if ((c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
+        wsr_keepalive_left(&c->ep, wsr_sys_now_ns());
     if (wsr_ring_send(engine->ring, c->fd, WSR_TAG(WSR_OP_SEND, wsr_conn_id(c)), slices, n) == 0)
         c->armed |= WSR_ARMED_SEND;
     else

@@ -37,6 +37,22 @@ int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, ws
     return error;
 }
 
+int wsr_ping(wsr_engine *engine, wsr_conn conn)
+{
+    struct wsr_connection *c = wsr_table_find(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_ping(&c->ep, wsr_sys_now_ns());
+    wsr_conn_after(engine, c); /* its deadline may be the next one */
+    return error;
+}
+
+uint64_t wsr_round_trip_ns(const wsr_engine *engine, wsr_conn conn)
+{
+    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    return c != NULL ? wsr_endpoint_round_trip_ns(&c->ep) : 0;
+}
+
 int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line)
 {
     struct wsr_connection *c = wsr_table_find(engine, conn);

@@ -241,6 +241,7 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->bytes_undelivered = ep->bytes_undelivered;
     record->messages_unconfirmed = unconfirmed.messages;
     record->lifetime_ns = batch->now_ns - ep->opened_ns;
+    record->round_trip_ns = ep->round_trip_ns;
     ep->env->messages_undelivered += record->messages_undelivered;
     ep->env->messages_unconfirmed += record->messages_unconfirmed;
     ep->env->handshakes_failed += (ep->flags & WSR_EP_OPEN) == 0;

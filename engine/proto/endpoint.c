@@ -10,6 +10,7 @@
 #include "proto/consume.h"
 #include "proto/frame.h"
 #include "proto/handshake.h"
+#include "proto/keepalive.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -42,6 +43,7 @@ static void limits_default(wsr_limits *limits)
     limit_default_u64(&limits->close_timeout_ns, 5 * SECOND_NS);
     limit_default_u64(&limits->idle_timeout_ns, 120 * SECOND_NS);
     limit_default_u64(&limits->ping_interval_ns, limits->idle_timeout_ns / 3);
+    limit_default_u64(&limits->ping_timeout_ns, limits->idle_timeout_ns);
 }
 
 int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max)
@@ -251,6 +253,16 @@ bool wsr_endpoint_wants_shutdown(const wsr_endpoint *ep)
     return (ep->flags & WSR_EP_SHUTDOWN) != 0 && !wsr_outbox_pending(&ep->out);
 }
 
+int wsr_endpoint_ping(wsr_endpoint *ep, uint64_t now_ns)
+{
+    return may_send(ep) ? wsr_keepalive_ping(ep, now_ns) : WSR_ESTATE;
+}
+
+uint64_t wsr_endpoint_round_trip_ns(const wsr_endpoint *ep)
+{
+    return ep->round_trip_ns;
+}
+
 size_t wsr_endpoint_outbox_bytes(const wsr_endpoint *ep)
 {
     return ep->out.bytes;
@@ -288,31 +300,13 @@ static uint64_t timer(const struct wsr_endpoint *ep)
         return add_ns(ep->opened_ns, limits->handshake_timeout_ns);
     if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
         return ep->close_deadline_ns;
-    uint64_t idle = add_ns(ep->received_ns, limits->idle_timeout_ns);
-    uint64_t ping = (ep->flags & WSR_EP_PINGED) != 0 ? UINT64_MAX : add_ns(ep->received_ns, limits->ping_interval_ns);
-    return ping < idle ? ping : idle;
+    return wsr_keepalive_deadline(ep);
 }
 
 uint64_t wsr_endpoint_deadline(const wsr_endpoint *ep)
 {
     bool owes = (ep->flags & WSR_EP_OWES_CLOSED) != 0 || writable_is_due(ep);
     return owes ? 0 : timer(ep);
-}
-
-static void open_time(struct wsr_endpoint *ep, uint64_t now_ns)
-{
-    const wsr_limits *limits = &ep->env->limits;
-    bool pinged = (ep->flags & WSR_EP_PINGED) != 0;
-    if (now_ns >= add_ns(ep->received_ns, limits->idle_timeout_ns)) {
-        wsr_endpoint_fail(ep, now_ns, pinged ? WSR_ETIMEOUT_PING : WSR_ETIMEOUT_IDLE);
-        return;
-    }
-    /* Then it was the other of the two. No memory for a ping is no reason to end: the idle deadline still stands. */
-    assert(!pinged);
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
-    int queued = wsr_outbox_control(&ep->out, &framer, WSR_PING, (wsr_slice){NULL, 0});
-    (void)queued;
-    ep->flags |= WSR_EP_PINGED;
 }
 
 void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch)
@@ -323,7 +317,7 @@ void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch)
         else if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
             wsr_ending_timeout(ep, batch->now_ns);
         else
-            open_time(ep, batch->now_ns);
+            wsr_keepalive_time(ep, batch->now_ns);
     }
     (void)wsr_endpoint_settle(ep, batch);
 }

@@ -19,6 +19,8 @@
 struct wsr_consume;
 struct wsr_handshake;
 
+#define WSR_PING_TAG_LEN 8u
+
 /* What all endpoints of one engine (one thread) share. A lone endpoint has one of its own. */
 struct wsr_env {
     struct wsr_pool pool;
@@ -30,6 +32,8 @@ struct wsr_env {
     uint32_t batch_serial;           /* counts batches; endpoints note in which they emitted */
     size_t retired_bytes;            /* their size: what the batch holds beyond the transport's own buffers */
     size_t batch_bytes_max;          /* of that, after which input has to wait for the next batch; SIZE_MAX: whoever feeds sees to it */
+    uint32_t pings;                  /* keepalive pings queued; a number of one is in its payload */
+    uint8_t ping_tag[WSR_PING_TAG_LEN]; /* and so is this; random, once pings is not 0 */
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
     int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
@@ -61,7 +65,8 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_AFTER_CLOSE = 1 << 7,     /* our Close is out: messages are flagged, pings not answered */
     WSR_EP_FAILED_HANDSHAKE = 1 << 8,
     WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
-    WSR_EP_STREAMS = 1 << 10         /* the open message is larger than whole_bytes_max: it is delivered in chunks */
+    WSR_EP_STREAMS = 1 << 10,        /* the open message is larger than whole_bytes_max: it is delivered in chunks */
+    WSR_EP_PING_WAITS = 1 << 11      /* a keepalive ping was queued and may not have left yet */
 };
 
 struct wsr_endpoint {
@@ -94,6 +99,9 @@ struct wsr_endpoint {
     uint64_t opened_ns;           /* the transport's opening */
     uint64_t received_ns;         /* last input */
     uint64_t close_deadline_ns;   /* while closing */
+    uint64_t pinged_ns;           /* when the last keepalive ping left, or was queued */
+    uint64_t round_trip_ns;       /* of the last one that was answered; 0: none */
+    uint32_t ping;                /* the number of the one that is not answered; 0: none */
 
     uint64_t messages_in, bytes_in, frames_in;
     uint64_t messages_undelivered, bytes_undelivered; /* dropped so far */

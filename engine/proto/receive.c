@@ -12,6 +12,7 @@
 #include "proto/consume.h"
 #include "proto/endpoint.h"
 #include "proto/frame.h"
+#include "proto/keepalive.h"
 
 /* ---- the header ---- */
 
@@ -305,7 +306,8 @@ static int control_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_
         (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_PING, data, len);
         return WSR_OK;
     default:
-        (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_PONG, data, len);
+        if (!wsr_keepalive_pong(ep, batch->now_ns, payload))
+            (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_PONG, data, len);
         return WSR_OK;
     }
 }

@@ -106,6 +106,7 @@ typedef struct wsr_close_record {
     uint64_t messages_unconfirmed;      /* of messages_out: given to the transport in whole or in part, and the end came
                                            before the transport took all of it; the peer may have seen them or not */
     uint64_t lifetime_ns;               /* from the transport's opening to its end */
+    uint64_t round_trip_ns;             /* as last measured; 0: never */
 } wsr_close_record;
 
 #ifdef __cplusplus

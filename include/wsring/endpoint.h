@@ -40,6 +40,7 @@ typedef struct wsr_limits {
     uint64_t close_timeout_ns;        /* from our Close to the peer's, and then from there to the end of the stream [5 s] */
     uint64_t idle_timeout_ns;         /* nothing received while open [120 s] */
     uint64_t ping_interval_ns;        /* of silence before a ping is sent [0: no pings; the default of an engine is idle_timeout_ns / 3] */
+    uint64_t ping_timeout_ns;         /* nothing received after that ping: the peer is dead, WSR_ETIMEOUT_PING [idle_timeout_ns] */
 } wsr_limits;
 
 typedef struct wsr_endpoint_config {
@@ -130,6 +131,15 @@ WSR_API WSR_MUST_USE int wsr_endpoint_close(wsr_endpoint *endpoint, uint64_t now
 WSR_API WSR_MUST_USE int wsr_endpoint_accept(wsr_endpoint *endpoint, uint64_t now_ns, const char *subprotocol, const char *headers);
 /* status: 300 to 599. headers as above. body may be empty. The connection then ends; CLOSED reports the status. */
 WSR_API WSR_MUST_USE int wsr_endpoint_refuse(wsr_endpoint *endpoint, uint64_t now_ns, unsigned status, const char *headers, wsr_slice body);
+
+/*
+ * Pings now what silence would have it ping later, to measure the round trip on a busy connection too. The answers to an
+ * endpoint's own pings are not reported as PONG. Returns 0, WSR_ESTATE (not open, or closing), WSR_ENOMEM, WSR_ERANDOM.
+ */
+WSR_API WSR_MUST_USE int wsr_endpoint_ping(wsr_endpoint *endpoint, uint64_t now_ns);
+
+/* From the last such ping that was answered to its answer: from the now_ns it was queued at to that of the feed; 0: none yet. */
+WSR_API uint64_t wsr_endpoint_round_trip_ns(const wsr_endpoint *endpoint);
 
 /* Bytes accepted and not yet taken by the transport. */
 WSR_API size_t wsr_endpoint_outbox_bytes(const wsr_endpoint *endpoint);

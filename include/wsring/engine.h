@@ -118,6 +118,18 @@ WSR_API WSR_MUST_USE int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *u
 /* NULL for a stale id. */
 WSR_API void *wsr_user(const wsr_engine *engine, wsr_conn conn);
 
+/*
+ * Pings now what limits.ping_interval_ns of silence would have it ping later, to measure the round trip on a busy connection
+ * too; wsr_limits.ping_timeout_ns goes for this ping as well. Returns 0, WSR_ESTALE, WSR_ESTATE, WSR_ENOMEM, WSR_ERANDOM.
+ */
+WSR_API WSR_MUST_USE int wsr_ping(wsr_engine *engine, wsr_conn conn);
+
+/*
+ * The round trip as the last answered ping of the library's own measured it: from its send operation to the poll that took
+ * its pong in, so the application's own pace is in it. 0: none was answered yet, or a stale id.
+ */
+WSR_API uint64_t wsr_round_trip_ns(const wsr_engine *engine, wsr_conn conn);
+
 /* Bytes accepted and not yet taken by the kernel; 0 for a stale id. */
 WSR_API size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn);
 
