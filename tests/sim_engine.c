@@ -420,7 +420,7 @@ static void a_peer_that_answers_pings_lives(void **state)
         assert_int_equal(sim_peer_write(peer, pong, 6u + frame[1]), (ptrdiff_t)(6u + frame[1]));
     }
     one_poll(&o, MS);
-    assert_int_equal(o.pongs, 20);
+    assert_int_equal(o.pongs, 0); /* answers to pings of the engine are no news */
     assert_int_equal(o.closed, 0);
     sim_peer_close(peer);
     one_poll(&o, MS);
