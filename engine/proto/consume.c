@@ -3,11 +3,18 @@
  */
 #include "proto/consume.h"
 
-extern const struct wsr_consume wsr_consume_scalar, wsr_consume_avx512;
+extern const struct wsr_consume wsr_consume_scalar;
+#if defined(__x86_64__)
+extern const struct wsr_consume wsr_consume_sse41, wsr_consume_avx2, wsr_consume_avx512;
+#elif defined(__aarch64__)
+extern const struct wsr_consume wsr_consume_neon;
+#endif
 
 static const struct wsr_consume *const loops[] = {
 #if defined(__x86_64__)
-    &wsr_consume_avx512,
+    &wsr_consume_avx512, &wsr_consume_avx2, &wsr_consume_sse41,
+#elif defined(__aarch64__)
+    &wsr_consume_neon,
 #endif
     &wsr_consume_scalar,
 };

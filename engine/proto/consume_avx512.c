@@ -11,4 +11,6 @@
 extern const struct wsr_consume wsr_consume_avx512;
 const struct wsr_consume wsr_consume_avx512 = {&wsr_kernels_avx512, consume_run};
 
+#else
+typedef int wsr_no_consume_avx512; /* a translation unit must not be empty */
 #endif
