@@ -7,15 +7,18 @@
 
 #include <wsring/client.h>
 
+#include "base/config.h"
 #include "conn/engine.h"
 #include "ring/sys.h"
 
-int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out)
+int wsr_connect(wsr_engine *engine, const wsr_connect_config *from, wsr_conn *out)
 {
+    wsr_connect_config complete;
+    const wsr_connect_config *config = &complete;
     union wsr_address address;
     socklen_t len;
     char host[80];
-    if (config->size != sizeof *config || config->address == NULL || config->port == 0)
+    if (wsr_config_take(&complete, sizeof complete, from, sizeof from->size) < 0 || config->address == NULL || config->port == 0)
         return WSR_ECONFIG;
     if (wsr_sys_address(config->address, config->port, &address, &len) < 0)
         return WSR_EINVAL;

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/config.h"
 #include "conn/engine.h"
 
 struct lone {
@@ -22,18 +23,11 @@ static size_t memory_max(const wsr_limits *limits)
     return sum < SIZE_MAX / 8 ? (size_t)(4 * sum) + 4 * BATCH_BYTES_MAX : SIZE_MAX / 2;
 }
 
-/* Copies what the caller's header knew; what it did not know is zero. A larger one must not say anything we do not know. */
 static int take_config(wsr_endpoint_config *to, const wsr_endpoint_config *from)
 {
-    memset(to, 0, sizeof *to);
-    if (from->size < offsetof(wsr_endpoint_config, random))
-        return WSR_ECONFIG;
-    const uint8_t *bytes = (const uint8_t *)from;
-    for (size_t i = sizeof *to; i < from->size; i++) {
-        if (bytes[i] != 0)
-            return WSR_ECONFIG;
-    }
-    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    int error = wsr_config_take(to, sizeof *to, from, offsetof(wsr_endpoint_config, random));
+    if (error < 0)
+        return error;
     if (to->role != WSR_SERVER && to->role != WSR_CLIENT)
         return WSR_ECONFIG;
     if (to->allocator == NULL || to->allocator->alloc == NULL)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "conn/engine.h"
 #include "ring/sys.h"
 
@@ -14,21 +15,10 @@
 #define SQ_ENTRIES_DEFAULT 256u
 #define CQ_ENTRIES_DEFAULT 4096u
 
-/* Copies what the caller's header knew; what it did not know is zero. A larger one must not say anything we do not know. */
 static int take_config(wsr_config *to, const wsr_config *from)
 {
-    memset(to, 0, sizeof *to);
-    if (from == NULL)
-        return WSR_OK;
-    if (from->size < offsetof(wsr_config, connections_max))
-        return WSR_ECONFIG;
-    const uint8_t *bytes = (const uint8_t *)from;
-    for (size_t i = sizeof *to; i < from->size; i++) {
-        if (bytes[i] != 0)
-            return WSR_ECONFIG;
-    }
-    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
-    return WSR_OK;
+    static const wsr_config defaults = WSR_CONFIG_INIT;
+    return wsr_config_take(to, sizeof *to, from != NULL ? from : &defaults, offsetof(wsr_config, connections_max));
 }
 
 static bool is_power_of_two(uint32_t n)
@@ -154,8 +144,8 @@ void wsr_engine_close(wsr_engine *engine)
         struct wsr_listening *listening = &engine->listening[i];
         if (listening->fd >= 0)
             wsr_sys_close(listening->fd);
-        if (listening->subprotocols != NULL)
-            allocator->release(allocator->context, listening->subprotocols, strlen(listening->subprotocols) + 1);
+        if (listening->texts != NULL)
+            allocator->release(allocator->context, listening->texts, listening->texts_bytes);
     }
     if (engine->reserve_fd >= 0)
         wsr_sys_close(engine->reserve_fd);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/config.h"
 #include "ring/sys.h"
 #include "server/server.h"
 
@@ -67,13 +68,16 @@ void wsr_drain_timed(wsr_engine *engine, struct wsr_batch *batch)
         proceed(engine);
 }
 
-int wsr_drain(wsr_engine *engine, const wsr_drain_config *config)
+int wsr_drain(wsr_engine *engine, const wsr_drain_config *from)
 {
+    wsr_drain_config complete;
+    const wsr_drain_config *config = &complete;
+    int error = wsr_config_take(&complete, sizeof complete, from, sizeof from->size);
+    if (error < 0)
+        return error;
     struct wsr_draining *draining = &engine->draining;
     size_t reason_len = config->reason != NULL ? strlen(config->reason) : 0;
     uint16_t code = config->code != 0 ? config->code : WSR_CLOSE_GOING_AWAY;
-    if (config->size != sizeof *config)
-        return WSR_ECONFIG;
     if (wsr_close_payload_check(code, (wsr_slice){(const uint8_t *)config->reason, reason_len}, WSR_SERVER) < 0)
         return WSR_ECONFIG;
     if (draining->on)

@@ -1,0 +1,16 @@
+/*
+ * base/config.h - configuration structs of older and newer headers. Each begins with its size_t size, as the caller's header
+ * knew it; fields are only added at the end, and zero means the default.
+ */
+#ifndef WSR_BASE_CONFIG_H
+#define WSR_BASE_CONFIG_H
+
+#include <wsring/types.h>
+
+/*
+ * Copies a config of the caller's to one of to_size bytes: what an older header did not know is zero, and what a newer one
+ * knows beyond must be zero. Returns 0, or WSR_ECONFIG: it says something we do not know, or is shorter than size_min.
+ */
+WSR_MUST_USE int wsr_config_take(void *to, size_t to_size, const void *from, size_t size_min);
+
+#endif
