@@ -40,6 +40,10 @@ static void read_setting(struct input *input, const char *path, const struct vec
 {
     if (strncmp(line->text, "subprotocols ", 13) == 0)
         input->config.subprotocols = line->text + 13;
+    else if (strncmp(line->text, "origins ", 8) == 0)
+        input->config.origins = line->text + 8;
+    else if (strncmp(line->text, "paths ", 6) == 0)
+        input->config.paths = line->text + 6;
     else if (strncmp(line->text, "header_bytes_max ", 17) == 0)
         input->config.limits.header_bytes_max = (uint32_t)strtoul(line->text + 17, NULL, 10);
     else if (strncmp(line->text, "headers_max ", 12) == 0)
@@ -232,6 +236,7 @@ static void requests_get_their_answer_at_every_split(void **unused)
 {
     (void)unused;
     check_file(WSR_SERVER, "tests/vectors/handshakes/requests.txt", 100);
+    check_file(WSR_SERVER, "tests/vectors/handshakes/admission.txt", 30);
 }
 
 static void responses_are_judged_at_every_split(void **unused)
@@ -578,6 +583,20 @@ static void no_string_breaks_out_of_a_request(void **unused)
         config.subprotocols = subprotocols[i];
         expect_config_refused(&config);
         config.role = WSR_SERVER;
+        expect_config_refused(&config);
+    }
+    static const char *const origins[] = {"a", "http://", "http:/a", "http:///", "://a", "1http://a", "http://a/", "http://a b", "http://a,", ",",
+                                          "http://a:", "http://a:70000", "http://a\r\nX: y", "http://a@b", "None", "*", "\x7f", "http://caf\xc3\xa9"};
+    static const char *const paths[] = {"chat", "/a,", ",/a", "/a b", "/a?b", "/a#b", "/\r\nX: y", "/\x7f", "/\xc3\xa9", "http://a/"};
+    good.role = WSR_SERVER;
+    for (size_t i = 0; i < sizeof origins / sizeof origins[0]; i++) {
+        config = good;
+        config.origins = origins[i];
+        expect_config_refused(&config);
+    }
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        config = good;
+        config.paths = paths[i];
         expect_config_refused(&config);
     }
 }

@@ -90,7 +90,9 @@ struct wsr_listening {
     bool armed, manual;
     bool leaving; /* unlistened: the descriptor goes with the accept's last completion */
     struct wsr_timer retry; /* after EMFILE */
-    char *subprotocols;
+    const char *subprotocols, *origins, *paths; /* NULL, or in texts */
+    char *texts;
+    size_t texts_bytes;
     void *user;
 };
 

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proto/admission.h"
 #include "proto/upgrade.h"
 #include "proto/upgrade_write.h"
 
@@ -16,10 +17,11 @@
 
 struct wsr_handshake {
     struct wsr_http_scan scan;
-    struct wsr_chunk *memory; /* holds this struct, and a client's subprotocols behind it */
+    struct wsr_chunk *memory; /* holds this struct, and the texts it points to behind it */
     struct wsr_chunk *head;   /* what has come of the peer's head; NULL: nothing yet */
     struct wsr_chunk *shown;  /* the wsr_request that a REQUEST event points to */
     wsr_slice subprotocols;   /* a server's spoken, a client's offered */
+    wsr_slice origins, paths; /* a server's, for those it lets in; empty: anybody */
     uint8_t accept[WSR_ACCEPT_LEN]; /* to be sent by a server, expected by a client */
     bool waits;               /* for the application's answer */
 };
@@ -136,6 +138,8 @@ static void answer_request(struct wsr_endpoint *ep, struct wsr_batch *batch)
 
     struct wsr_upgrade upgrade;
     int refusal = wsr_upgrade_judge_request(&head, handshake->subprotocols, &upgrade);
+    if (refusal == 0)
+        refusal = wsr_admission_judge(handshake->origins, handshake->paths, &upgrade.request);
     if (refusal != 0) {
         refuse(ep, batch->now_ns, WSR_EHANDSHAKE, (wsr_refusal)-refusal, wsr_http_equal(head.method, WSR_SLICE("HEAD")));
         return;
@@ -299,15 +303,43 @@ static struct wsr_handshake *make(struct wsr_endpoint *ep, enum wsr_http_kind ki
     return handshake;
 }
 
+/* A server's texts, checked. */
+struct texts {
+    wsr_slice subprotocols, origins, paths;
+};
+
+static int read_texts(const wsr_endpoint_config *config, struct texts *texts)
+{
+    bool good = text_slice(config->subprotocols, &texts->subprotocols) && wsr_upgrade_subprotocols_valid(texts->subprotocols) &&
+                text_slice(config->origins, &texts->origins) && wsr_admission_origins_valid(texts->origins) &&
+                text_slice(config->paths, &texts->paths) && wsr_admission_paths_valid(texts->paths);
+    return good ? WSR_OK : WSR_ECONFIG;
+}
+
+/* Copies text to *at, which moves on. An empty one is a slice of nothing: list->ptr NULL ends it. */
+static wsr_slice keep_text(uint8_t **at, wsr_slice text)
+{
+    if (text.len == 0)
+        return (wsr_slice){NULL, 0};
+    wsr_slice kept = {*at, text.len};
+    memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return kept;
+}
+
 static int start_server(struct wsr_endpoint *ep, const wsr_endpoint_config *config)
 {
-    wsr_slice spoken;
-    if (!text_slice(config->subprotocols, &spoken) || !wsr_upgrade_subprotocols_valid(spoken))
-        return WSR_ECONFIG;
-    struct wsr_handshake *handshake = make(ep, WSR_HTTP_REQUEST, 0);
+    struct texts texts;
+    int error = read_texts(config, &texts);
+    if (error < 0)
+        return error;
+    struct wsr_handshake *handshake = make(ep, WSR_HTTP_REQUEST, texts.subprotocols.len + texts.origins.len + texts.paths.len);
     if (handshake == NULL)
         return WSR_ENOMEM;
-    handshake->subprotocols = spoken;
+    uint8_t *at = (uint8_t *)(handshake + 1);
+    handshake->subprotocols = keep_text(&at, texts.subprotocols);
+    handshake->origins = keep_text(&at, texts.origins);
+    handshake->paths = keep_text(&at, texts.paths);
     ep->handshake = handshake;
     return WSR_OK;
 }
@@ -354,15 +386,19 @@ static int start_client(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     ep->handshake = make(ep, WSR_HTTP_RESPONSE, ask.subprotocols.len);
     if (ep->handshake == NULL)
         return WSR_ENOMEM;
-    uint8_t *offered = (uint8_t *)(ep->handshake + 1);
-    if (ask.subprotocols.len != 0)
-        memcpy(offered, ask.subprotocols.ptr, ask.subprotocols.len);
-    if (ask.subprotocols.len != 0)
-        ep->handshake->subprotocols = (wsr_slice){offered, ask.subprotocols.len};
+    uint8_t *at = (uint8_t *)(ep->handshake + 1);
+    ep->handshake->subprotocols = keep_text(&at, ask.subprotocols);
     /* SHA-1 of 60 bytes fails for want of memory only. */
     if (wsr_key_accept(ep->env->sha1, key, ep->handshake->accept) != 0)
         return WSR_ENOMEM;
     return queue_request(ep, &ask, key);
+}
+
+int wsr_handshake_check(const wsr_endpoint_config *config)
+{
+    struct wsr_upgrade_ask ask;
+    struct texts texts;
+    return config->role == WSR_SERVER ? read_texts(config, &texts) : read_ask(config, &ask);
 }
 
 int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *config)

@@ -10,11 +10,13 @@
 #include "proto/endpoint.h"
 
 /*
- * Sets ep->handshake and ep->feed. A client's request is put into the outbox. What config says is copied or kept in the
- * handshake; a server's subprotocols string is kept by pointer and must outlive the endpoint.
- * Returns 0, WSR_ECONFIG (host missing, CR, LF or NUL in a string), WSR_ENOMEM, WSR_ERANDOM.
+ * Sets ep->handshake and ep->feed. A client's request is put into the outbox. What config says is copied.
+ * Returns 0, WSR_ECONFIG (see wsr_handshake_check), WSR_ENOMEM, WSR_ERANDOM.
  */
 WSR_MUST_USE int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *config);
+
+/* Would it start? Returns 0, or WSR_ECONFIG: a client's host is missing, a string is not what it should be, or breaks out of its line. */
+WSR_MUST_USE int wsr_handshake_check(const wsr_endpoint_config *config);
 
 /* Frees it; NULL is fine. */
 void wsr_handshake_free(struct wsr_endpoint *ep);

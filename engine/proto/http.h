@@ -41,6 +41,8 @@
     X(WSR_REFUSE_EXTENSIONS, 400, "the Sec-WebSocket-Extensions header has a syntax error")                                                \
     X(WSR_REFUSE_SUBPROTOCOLS, 400, "the Sec-WebSocket-Protocol header is not a list of different tokens")                                 \
     X(WSR_REFUSE_ORIGIN, 400, "more than one Origin header")                                                                               \
+    X(WSR_REFUSE_FORBIDDEN, 403, "pages of this Origin may not connect here")                                                              \
+    X(WSR_REFUSE_PATH, 404, "there is no WebSocket at this path")                                                                          \
     /* the server's own */                                                                                                                 \
     X(WSR_REFUSE_TIMEOUT, 408, "the handshake was not complete in time")                                                                   \
     X(WSR_REFUSE_INTERNAL, 500, "the server could not compute its answer")                                                                 \

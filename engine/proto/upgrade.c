@@ -205,21 +205,22 @@ static int judge_extensions(const struct wsr_http_head *head)
     return n != 0 ? 0 : -1;
 }
 
-/* Was `one` among the first n items of the Sec-WebSocket-Protocol lines? Case counts. */
-static bool offered_before(const struct wsr_http_head *head, wsr_slice one, unsigned n)
+/* `one` as it stands among the first n items of the Sec-WebSocket-Protocol lines; ptr NULL if it does not. Case counts. */
+static wsr_slice offered_before(const struct wsr_http_head *head, wsr_slice one, unsigned n)
 {
+    static const wsr_slice none = {NULL, 0};
     for (unsigned i = 0; i < head->headers_n; i++) {
         if (field_of(head->headers[i].name) != PROTOCOL)
             continue;
         wsr_slice list = head->headers[i].value, item;
         while (wsr_http_list_next(&list, &item)) {
             if (n-- == 0)
-                return false;
+                return none;
             if (wsr_http_equal(item, one))
-                return true;
+                return item;
         }
     }
-    return false;
+    return none;
 }
 
 /* "The elements that comprise this value MUST be non-empty strings ... and MUST all be unique strings" (section 4.1). */
@@ -232,7 +233,7 @@ static int judge_subprotocols(const struct wsr_http_head *head, struct wsr_upgra
         wsr_slice list = head->headers[i].value, item;
         out->subprotocol_bytes += list.len + (out->subprotocol_lines++ != 0 ? 2 : 0);
         while (wsr_http_list_next(&list, &item)) {
-            if (n == WSR_SUBPROTOCOLS_MAX || !wsr_http_is_token(item) || offered_before(head, item, n))
+            if (n == WSR_SUBPROTOCOLS_MAX || !wsr_http_is_token(item) || offered_before(head, item, n).ptr != NULL)
                 return -1;
             n++;
         }
@@ -256,10 +257,8 @@ int wsr_upgrade_judge_request(const struct wsr_http_head *head, wsr_slice spoken
         return -WSR_REFUSE_SUBPROTOCOLS;
 
     wsr_slice item;
-    while (fields.n[PROTOCOL] != 0 && out->request.subprotocol.len == 0 && wsr_http_list_next(&spoken, &item)) {
-        if (offered_before(head, item, WSR_SUBPROTOCOLS_MAX))
-            out->request.subprotocol = item;
-    }
+    while (fields.n[PROTOCOL] != 0 && out->request.subprotocol.len == 0 && wsr_http_list_next(&spoken, &item))
+        out->request.subprotocol = offered_before(head, item, WSR_SUBPROTOCOLS_MAX);
     out->key = fields.first[KEY];
     out->request.origin = fields.first[ORIGIN];
     out->request.subprotocols = fields.first[PROTOCOL];

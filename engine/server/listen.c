@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "conn/engine.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
@@ -39,6 +40,8 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         .size = sizeof config,
         .role = WSR_SERVER,
         .subprotocols = listening->subprotocols,
+        .origins = listening->origins,
+        .paths = listening->paths,
         .manual = listening->manual,
         .user = listening->user,
     };
@@ -95,71 +98,95 @@ static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer 
     arm(engine, (unsigned)(listening - engine->listening));
 }
 
-static int copy_string(const wsr_allocator *allocator, char **to, const char *from)
+/* Copies the config's texts, for connections of any later time. */
+static int copy_texts(const wsr_allocator *allocator, struct wsr_listening *listening, const wsr_listen_config *config)
 {
-    *to = NULL;
-    if (from == NULL)
-        return WSR_OK;
-    size_t n = strlen(from) + 1;
-    *to = allocator->alloc(allocator->context, n);
-    if (*to == NULL)
+    const char *const from[] = {config->subprotocols, config->origins, config->paths};
+    const char **const to[] = {&listening->subprotocols, &listening->origins, &listening->paths};
+    size_t bytes = 0;
+    for (unsigned i = 0; i < 3; i++)
+        bytes += from[i] != NULL ? strlen(from[i]) + 1 : 0;
+    listening->texts_bytes = bytes;
+    listening->texts = bytes > 0 ? allocator->alloc(allocator->context, bytes) : NULL;
+    if (bytes > 0 && listening->texts == NULL)
         return WSR_ENOMEM;
-    memcpy(*to, from, n);
+    char *at = listening->texts;
+    for (unsigned i = 0; i < 3; i++) {
+        *to[i] = from[i] != NULL ? at : NULL;
+        if (from[i] != NULL)
+            at = stpcpy(at, from[i]) + 1;
+    }
     return WSR_OK;
 }
 
-static int open_socket(const wsr_listen_config *config, int *fd, uint16_t *port)
+static int open_socket(struct wsr_listening *listening, const wsr_listen_config *config)
 {
     union wsr_address address;
     socklen_t len;
     if (wsr_sys_address(config->host != NULL ? config->host : "127.0.0.1", config->port, &address, &len) < 0)
         return WSR_EINVAL;
-    *fd = wsr_sys_listen(&address, len, config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT, config->reuse_port);
-    if (*fd < 0) {
-        errno = -*fd;
+    int fd = wsr_sys_listen(&address, len, config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT, config->reuse_port);
+    if (fd < 0) {
+        errno = -fd;
         return WSR_ESYS;
     }
-    int error = wsr_sys_local_address(*fd, &address);
+    int error = wsr_sys_local_address(fd, &address);
     if (error < 0) {
-        wsr_sys_close(*fd);
+        wsr_sys_close(fd);
         errno = -error;
         return WSR_ESYS;
     }
-    *port = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in4.sin_port);
+    listening->fd = fd;
+    listening->port = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in4.sin_port);
     return WSR_OK;
 }
 
-int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out)
+static int check_config(const wsr_listen_config *config)
 {
-    if (config->size != sizeof *config)
-        return WSR_ECONFIG;
+    const wsr_endpoint_config endpoint = {
+        .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths};
+    return wsr_handshake_check(&endpoint);
+}
+
+/* A place that is free, with what it still holds of the listener before given back. */
+static struct wsr_listening *take_place(wsr_engine *engine)
+{
     unsigned i = 0;
     while (i < WSR_LISTENERS_MAX && engine->listening[i].fd >= 0)
         i++;
     if (i == WSR_LISTENERS_MAX)
+        return NULL;
+    struct wsr_listening *listening = &engine->listening[i];
+    if (listening->texts != NULL)
+        engine->allocator->release(engine->allocator->context, listening->texts, listening->texts_bytes);
+    *listening = (struct wsr_listening){.fd = -1, .retry = {.kind = WSR_TIMER_LISTENER}};
+    return listening;
+}
+
+int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *out)
+{
+    wsr_listen_config config;
+    int error = wsr_config_take(&config, sizeof config, from, sizeof from->size);
+    if (error == WSR_OK)
+        error = check_config(&config);
+    if (error < 0)
+        return error;
+    struct wsr_listening *listening = take_place(engine);
+    if (listening == NULL)
         return WSR_ELIMIT;
     if (engine->reserve_fd < 0)
         engine->reserve_fd = wsr_sys_reserve();
 
-    int fd;
-    uint16_t port;
-    int error = open_socket(config, &fd, &port);
+    error = copy_texts(engine->allocator, listening, &config);
+    if (error == WSR_OK)
+        error = open_socket(listening, &config);
     if (error < 0)
         return error;
-    struct wsr_listening *listening = &engine->listening[i];
-    char *subprotocols;
-    error = copy_string(engine->allocator, &subprotocols, config->subprotocols);
-    if (error < 0) {
-        wsr_sys_close(fd);
-        return error;
-    }
-    if (listening->subprotocols != NULL) /* of the listener that had this place before */
-        engine->allocator->release(engine->allocator->context, listening->subprotocols, strlen(listening->subprotocols) + 1);
-    *listening = (struct wsr_listening){
-        .fd = fd, .port = port, .manual = config->manual, .subprotocols = subprotocols, .user = config->user,
-        .retry = {.kind = WSR_TIMER_LISTENER}};
+    listening->manual = config.manual;
+    listening->user = config.user;
     engine->accepted = accepted;
     engine->timed = timed;
+    unsigned i = (unsigned)(listening - engine->listening);
     arm(engine, i);
     *out = i + 1;
     return WSR_OK;

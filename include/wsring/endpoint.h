@@ -62,6 +62,8 @@ typedef struct wsr_endpoint_config {
     const char *headers; /* client: further header lines, each ended by CR LF; NULL: none */
     /* server */
     bool manual;         /* report REQUEST and wait for wsr_endpoint_accept or wsr_endpoint_refuse */
+    const char *origins; /* those let in, as wsr_listen_config has it; NULL: any */
+    const char *paths;   /* those served, likewise; NULL: any */
     void *user;          /* goes into every event */
 } wsr_endpoint_config;
 

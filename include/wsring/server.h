@@ -19,6 +19,13 @@ typedef struct wsr_listen_config {
     bool reuse_port;          /* SO_REUSEPORT: one listener an engine on the same port, the kernel spreads connections */
     bool manual;              /* report REQUEST events, answered with wsr_accept or wsr_refuse; otherwise all are accepted */
     const char *subprotocols; /* those spoken here, best first, comma-separated [NULL: none] */
+    /*
+     * The Origins let in, comma-separated: "https://example.com, https://example.com:8443"; all others get 403. Scheme, host and
+     * port have to be the same (a port that is the scheme's need not be written). "null" lets in what a browser calls so (files,
+     * sandboxed frames), "none" those who send no Origin, which no browser does: programs [NULL: any, and without one]
+     */
+    const char *origins;
+    const char *paths;        /* those served, comma-separated, without query: "/, /chat"; all others get 404 [NULL: any] */
     void *user;               /* the user pointer of its connections */
 } wsr_listen_config;
 
@@ -27,7 +34,7 @@ typedef struct wsr_listen_config {
 typedef uint32_t wsr_listener; /* 0 is none */
 
 /*
- * Listens. Strings are copied. Returns 0; WSR_ECONFIG; WSR_EINVAL (host is not a numeric address); WSR_ESYS (errno: EADDRINUSE,
+ * Listens. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (host is not a numeric address); WSR_ESYS (errno: EADDRINUSE,
  * EACCES ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM.
  */
 WSR_API WSR_MUST_USE int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out);
