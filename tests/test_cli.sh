@@ -128,7 +128,16 @@ bad 'host localhorst' serve --host localhorst
 bad 'threads 0' serve --threads 0
 bad 'message-max 4Kx' serve --message-max 4Kx
 bad 'idle-timeout 0' serve --idle-timeout 0
+bad 'ping-interval 0' serve --ping-interval 0
+bad 'ping-timeout soon' serve --ping-timeout soon
+bad "origin ''" serve --origin ''
+bad "path '/a,/b'" serve --path /a,/b
 bad "'extra'" serve extra
+for wrong in "--origin example.com" "--path chat" "--subprotocol a/b"; do
+    # shellcheck disable=SC2086
+    run "$wsring" serve --port 0 $wrong
+    check "$wrong: one line, exit 2" complains 2 'an --origin a scheme and host'
+done
 bad 'which server' load
 bad 'http://127.0.0.1/.*ws://' load http://127.0.0.1/
 bad 'wss:.*TLS' load wss://127.0.0.1/
@@ -232,6 +241,23 @@ check "an unknown subprotocol is not" eval '[ "$(cat "$tmp/out")" = none ]'
 kill -TERM "$server"
 ends "$server"
 check "two threads drain, exit 0" exits 0
+
+serve door --origin https://example.com --origin none --path / --path /chat
+for want in "101 /" "101 /chat?room=1 https://example.com" "403 /chat https://evil.example" "404 /other" "404 /other https://example.com"; do
+    # shellcheck disable=SC2086
+    run "$python" tests/cli/peer.py ask "$port" ${want#* }
+    check "--origin and --path answer ${want#* } with ${want%% *}" eval '[ "$(cat "$tmp/out")" = ${want%% *} ]'
+done
+kill -TERM "$server"
+ends "$server"
+serve pinging --verbose --ping-interval 20ms --ping-timeout 1s
+run "$python" tests/cli/peer.py pinged "$port" 3
+check "a peer that leaves a ping unanswered is told 1001" eval '[ "$(cat "$tmp/out")" = "4 pings, then 88 1001" ]'
+wait_line "$tmp/pinging.err" ' closed '
+cp "$tmp/pinging.err" "$tmp/err"
+check "and the log says why, and how long its answers had taken" err_has 'closed by us: 1001 .*cause WSR_ETIMEOUT_PING, .*, round trip [0-9.]+ [num]?s$'
+kill -TERM "$server"
+ends "$server"
 
 # --- Servers that are not there, or wrong --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tools/cmd.h"
+#include "tools/parse.h"
 #include "tools/signals.h"
 
 enum { BATCH = 512 }; /* events a poll: 1.5 % less CPU a message at 50 x depth 16 than 256, and 1024 gains no more */
@@ -205,9 +206,12 @@ static void on_closed(struct echo *echo, const wsr_event *event)
     }
     if (echo->config.verbose) {
         static const char *const by[] = {"nobody", "us", "the peer", "both"};
-        cmd_complain("serve", "%016" PRIx64 " closed by %s: %u %s, sent %u, received %u, cause %s, %" PRIu64 " messages in, %" PRIu64 " out",
+        char trip[40] = "", duration[24];
+        if (record->round_trip_ns != 0)
+            (void)snprintf(trip, sizeof trip, ", round trip %s", format_duration(duration, sizeof duration, record->round_trip_ns));
+        cmd_complain("serve", "%016" PRIx64 " closed by %s: %u %s, sent %u, received %u, cause %s, %" PRIu64 " messages in, %" PRIu64 " out%s",
                      event->conn, by[record->by], record->code, wsr_close_lookup(record->code)->name, record->code_sent, record->code_received,
-                     wsr_error_name(record->cause), record->messages_in, record->messages_out);
+                     wsr_error_name(record->cause), record->messages_in, record->messages_out, trip);
     }
 }
 

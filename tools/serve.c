@@ -21,13 +21,13 @@
 #include "tools/parse.h"
 #include "tools/signals.h"
 
-enum { THREADS_MAX = SIGNALS_ENGINES_MAX };
+enum { THREADS_MAX = SIGNALS_ENGINES_MAX, LIST_BYTES = 4096 };
 
 struct arguments {
     struct echo_config echo;
     unsigned threads;
     bool quiet, stats, connections_asked;
-    char subprotocols[1024];
+    char subprotocols[LIST_BYTES], origins[LIST_BYTES], paths[LIST_BYTES];
 };
 
 struct server {
@@ -40,16 +40,23 @@ struct server {
     int error, error_errno; /* why it did not open, or ended early */
 };
 
-enum { KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD, KEY_SUBPROTOCOL, KEY_STATS };
+enum {
+    KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_PING_INTERVAL, KEY_PING_TIMEOUT, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD,
+    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_STATS
+};
 
 static const struct argp_option options[] = {
     {"host", 'H', "ADDRESS", 0, "numeric IPv4 or IPv6 address to listen on (127.0.0.1)", 1},
     {"port", 'p', "PORT", 0, "port to listen on; 0 takes any free one (8080)", 1},
     {"threads", KEY_THREADS, "N", 0, "engines, each on a thread of its own with a listener on the same port (1)", 1},
     {"subprotocol", KEY_SUBPROTOCOL, "NAME", 0, "a subprotocol to accept; repeat it, best first", 2},
+    {"origin", KEY_ORIGIN, "ORIGIN", 0, "an Origin to let in, as in https://example.com; repeat it; all others get 403 (any)", 2},
+    {"path", KEY_PATH, "PATH", 0, "a path to serve, as in /chat; repeat it; all others get 404 (any)", 2},
     {"message-max", KEY_MESSAGE_MAX, "SIZE", 0, "largest message to accept, as in 64KiB; larger ones close with 1009 (16MiB)", 2},
     {"connections", KEY_CONNECTIONS, "N", 0, "most connections at once, each thread (16384)", 2},
     {"idle-timeout", KEY_IDLE, "TIME", 0, "close a connection that was silent this long, in spite of pings (120s)", 2},
+    {"ping-interval", KEY_PING_INTERVAL, "TIME", 0, "ping a connection that was silent this long (a third of the idle time)", 2},
+    {"ping-timeout", KEY_PING_TIMEOUT, "TIME", 0, "close a connection that is silent for this long after a ping (the idle time)", 2},
     {"drain-timeout", KEY_DRAIN_TIMEOUT, "TIME", 0, "how long connections may take to close after the first signal (10s)", 3},
     {"drain-spread", KEY_DRAIN_SPREAD, "TIME", 0, "spread the 1001 closes over this long, against a herd (0)", 3},
     {"stats", KEY_STATS, NULL, 0, "print the engine's counters at the end", 4},
@@ -58,13 +65,14 @@ static const struct argp_option options[] = {
     {0},
 };
 
-/* The names are joined with ", " as the header wants them. */
-static bool add_subprotocol(struct arguments *a, const char *name)
+/* The items are joined with ", " as wsr_listen wants them. */
+static void add_item(struct argp_state *state, const char *option, char list[LIST_BYTES], const char **config, const char *item)
 {
-    size_t at = strlen(a->subprotocols);
-    int n = snprintf(a->subprotocols + at, sizeof a->subprotocols - at, "%s%s", at > 0 ? ", " : "", name);
-    a->echo.listen.subprotocols = a->subprotocols;
-    return name[0] != '\0' && n > 0 && (size_t)n < sizeof a->subprotocols - at;
+    size_t at = strlen(list);
+    int n = snprintf(list + at, LIST_BYTES - at, "%s%s", at > 0 ? ", " : "", item);
+    *config = list;
+    if (item[0] == '\0' || strchr(item, ',') != NULL || n < 0 || (size_t)n >= LIST_BYTES - at)
+        argp_error(state, "%s '%s': empty, or has a comma, or all together are longer than %d bytes", option, item, LIST_BYTES - 1);
 }
 
 static bool is_address(const char *text)
@@ -108,6 +116,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (!parse_duration(value, &engine->limits.idle_timeout_ns) || engine->limits.idle_timeout_ns == 0)
             argp_error(state, "--idle-timeout %s: not a time such as 30s, 500ms, 2m", value);
         break;
+    case KEY_PING_INTERVAL:
+        if (!parse_duration(value, &engine->limits.ping_interval_ns) || engine->limits.ping_interval_ns == 0)
+            argp_error(state, "--ping-interval %s: not a time such as 20s, 5ms", value);
+        break;
+    case KEY_PING_TIMEOUT:
+        if (!parse_duration(value, &engine->limits.ping_timeout_ns) || engine->limits.ping_timeout_ns == 0)
+            argp_error(state, "--ping-timeout %s: not a time such as 5s, 20ms", value);
+        break;
     case KEY_DRAIN_TIMEOUT:
         if (!parse_duration(value, &a->echo.drain.deadline_ns) || a->echo.drain.deadline_ns == 0)
             argp_error(state, "--drain-timeout %s: not a time such as 10s, 500ms, 2m", value);
@@ -117,8 +133,13 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "--drain-spread %s: not a time such as 5s, 500ms", value);
         break;
     case KEY_SUBPROTOCOL:
-        if (!add_subprotocol(a, value))
-            argp_error(state, "--subprotocol '%s': empty, or the names together are longer than 1000 bytes", value);
+        add_item(state, "--subprotocol", a->subprotocols, &a->echo.listen.subprotocols, value);
+        break;
+    case KEY_ORIGIN:
+        add_item(state, "--origin", a->origins, &a->echo.listen.origins, value);
+        break;
+    case KEY_PATH:
+        add_item(state, "--path", a->paths, &a->echo.listen.paths, value);
         break;
     case KEY_STATS:
         a->stats = true;
@@ -197,6 +218,11 @@ static int complain_open(const struct server *server)
         return cmd_no_engine("serve", server->error);
     }
     const char *advice = "";
+    if (server->error == WSR_ECONFIG) { /* of all it was asked, only the lists can be wrong still */
+        cmd_complain("serve", "a --subprotocol must be a token and be there once, an --origin a scheme and host as in https://example.com:8443 "
+                              "(or null, or none), a --path begin with / and have no query");
+        return WSR_EXIT_USAGE;
+    }
     if (server->error != WSR_ESYS) {
         cmd_complain("serve", "cannot listen on %s port %u: %s", listen->host, listen->port, wsr_error_text(server->error));
         return WSR_EXIT_FAILED;

@@ -4,6 +4,8 @@
     peer.py silent PORT              connects, prints "open", answers no Close; prints "close CODE" when one comes, then waits
     peer.py slow PORT MESSAGES SIZE  sends as long as the server takes more, reads nothing meanwhile; then checks every echo
     peer.py subprotocol PORT OFFER   prints the subprotocol the server chose, or "none"
+    peer.py ask PORT PATH [ORIGIN]   prints the status of the answer to a handshake
+    peer.py pinged PORT PONGS        answers that many pings, then no more; prints how many there were, and what came instead
     peer.py corrupt MESSAGE          an echo server that flips a bit of that message; prints its port
     peer.py mute                     a server that takes everything and echoes nothing; prints its port
     peer.py refuse                   an HTTP server that answers 403; prints its port
@@ -122,6 +124,33 @@ def subprotocol(port, offer):
     print(chosen[0] if chosen else "none")
 
 
+def ask(port, path, origin=None):
+    s = socket.create_connection(("127.0.0.1", port))
+    extra = f"Origin: {origin}\r\n" if origin else ""
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n{extra}\r\n".encode())
+    answer = b""
+    while b"\r\n" not in answer:
+        answer += s.recv(4096)
+    print(answer.split()[1].decode())
+
+
+def pinged(port, pongs):
+    s, _, rest = handshake(port)
+    pings = 0
+    while True:
+        got, rest = frames(rest)
+        for first, payload in got:
+            if first == 0x89:
+                pings += 1
+                if pings <= pongs:
+                    s.sendall(frame(0x8A, payload, True))
+            else:
+                print(f"{pings} pings, then {first:02x} {struct.unpack('!H', payload[:2])[0]}")
+                return
+        rest += s.recv(4096)
+
+
 def listen():
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
@@ -178,4 +207,5 @@ def refuse():
 
 if __name__ == "__main__":
     command, arguments = sys.argv[1], [int(a) if a.isdigit() else a for a in sys.argv[2:]]
-    {"silent": silent, "slow": slow, "subprotocol": subprotocol, "corrupt": corrupt, "mute": mute, "refuse": refuse}[command](*arguments)
+    {"silent": silent, "slow": slow, "subprotocol": subprotocol, "ask": ask, "pinged": pinged, "corrupt": corrupt, "mute": mute,
+     "refuse": refuse}[command](*arguments)
