@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Peers nobody here wrote, as clients of `wsring serve`; and a capture of it all that tshark must find well-formed.
-# $1: the build folder. Needs python3-websockets, python3-aiohttp, node with ws, tshark (tools/setup.sh test).
+# $1: the build folder. Needs python3-websockets, python3-aiohttp, node with ws, bun, deno, tshark (tools/setup.sh test).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -38,6 +38,9 @@ peer()
 peer websockets "$PYTHON" "$here/peers/client_websockets.py" "$port"
 peer aiohttp "$PYTHON" "$here/peers/client_aiohttp.py" "$port"
 NODE_PATH=$here/peers/node_modules peer ws node "$here/peers/client_ws.js" "$port"
+peer bun "$here/peers/node_modules/.bin/bun" "$here/peers/client_standard.mjs" bun "$port"
+DENO_DIR=$work/deno DENO_NO_UPDATE_CHECK=1 peer deno "$here/peers/node_modules/.bin/deno" run --allow-net=127.0.0.1 --no-config --no-lock \
+    "$here/peers/client_standard.mjs" deno "$port"
 peer load "$WSRING" load "ws://127.0.0.1:$port/" -c 4 -n 200 -s 0-64KiB
 [ $failed -eq 0 ] && ok "wsring load agrees"
 
