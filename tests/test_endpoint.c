@@ -147,6 +147,17 @@ static void two_ends_talk_in_pieces_of_any_size(void **unused)
         expect_seen(&pair.end[WSR_SERVER], vectors_string(&expected));
         expect_seen(&pair.end[WSR_CLIENT], vectors_string(&expected));
         vectors_bytes_free(&expected);
+        assert_int_equal(wsr_endpoint_send_fragmented(pair.end[WSR_SERVER].ep, WSR_BINARY, (wsr_slice){data, 100}, 9), WSR_OK);
+        carry_all(&pair, pieces[i]);
+        talk_eof(&pair.end[0], 0);
+        talk_eof(&pair.end[1], 0);
+        for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
+            const wsr_close_record *mine = &pair.end[role].record, *theirs = &pair.end[1 - role].record;
+            assert_true(mine->messages_out > 10 && mine->bytes_out > 40000);
+            assert_int_equal(mine->messages_in, theirs->messages_out);
+            assert_int_equal(mine->bytes_in, theirs->bytes_out);
+            assert_int_equal(mine->frames_in, theirs->frames_out);
+        }
         pair_free(&pair);
     }
 }
@@ -624,6 +635,7 @@ static void the_handshake_has_a_total_deadline(void **unused)
         assert_int_equal(talk.record.http_status, role == WSR_SERVER ? 408 : 0);
         assert_int_equal(talk.record.code, 1006);
         assert_int_equal(talk.record.by, WSR_BY_NOBODY);
+        assert_int_equal(talk.ep->env->handshakes_failed, 1);
         assert_true(talk.record.lifetime_ns == 15 * SECOND);
         assert_true(wsr_endpoint_deadline(talk.ep) == UINT64_MAX);
         free_ok(&talk);
@@ -856,6 +868,9 @@ static void every_message_is_accounted_for(void **unused)
                 assert_int_equal(r->messages_out, 5);
                 assert_int_equal(r->bytes_out, 3 + 5 + 6 + 10);
                 assert_int_equal(whole + r->messages_unconfirmed + r->messages_undelivered, 5);
+                assert_int_equal(talk.ep->env->messages_undelivered, r->messages_undelivered);
+                assert_int_equal(talk.ep->env->messages_unconfirmed, r->messages_unconfirmed);
+                assert_int_equal(talk.ep->env->handshakes_failed, 0);
                 if (taken < flying) {
                     assert_int_equal(r->messages_undelivered, 2);
                     assert_int_equal(r->bytes_undelivered, 16);

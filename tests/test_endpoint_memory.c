@@ -526,6 +526,29 @@ static void a_control_frame_in_pieces_takes_memory_of_its_own(void **unused)
     }
 }
 
+/* The peer's Close finds no memory for its answer: it is known all the same, and so is why it was not answered. */
+static void a_close_that_cannot_be_answered_says_so(void **unused)
+{
+    (void)unused;
+    struct talk talk;
+    open_ok(&talk, WSR_SERVER, &plain);
+    wsr_pool_free(&talk.ep->env->pool);
+    talk.heap.fail_from = talk.heap.calls + 1;
+    struct vectors_bytes frame = frame_of(WSR_SERVER, 0x88, "\x03\xe9", 2);
+    talk_feed(&talk, frame.ptr, frame.len);
+    vectors_bytes_free(&frame);
+    talk.heap.fail_from = 0;
+    talk_tick(&talk);
+    assert_true(talk.is_closed);
+    assert_int_equal(talk.record.cause, WSR_ENOMEM);
+    assert_int_equal(talk.record.code, 1001);
+    assert_int_equal(talk.record.code_received, 1001);
+    assert_int_equal(talk.record.code_sent, 0);
+    assert_int_equal(talk.record.by, WSR_BY_PEER);
+    assert_false(talk.record.clean);
+    free_ok(&talk);
+}
+
 /* Who aborted is not known without memory for it, but that somebody did is. */
 static void an_abort_without_memory_is_one(void **unused)
 {
@@ -557,6 +580,7 @@ int main(void)
         cmocka_unit_test(the_cause_survives_a_lasting_lack_of_memory),
         cmocka_unit_test(a_close_without_memory_changes_nothing),
         cmocka_unit_test(a_control_frame_in_pieces_takes_memory_of_its_own),
+        cmocka_unit_test(a_close_that_cannot_be_answered_says_so),
         cmocka_unit_test(an_abort_without_memory_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,10 @@ static void a_limit_refuses_more(void **unused)
     struct wsr_chunk *half = wsr_pool_get(&pool, 512 - 64);
     assert_non_null(half);
     assert_null(wsr_pool_get(&pool, 512));
+    struct wsr_chunk *rest = wsr_pool_get(&pool, 512 - 64); /* to the last byte */
+    assert_non_null(rest);
+    assert_null(wsr_pool_get(&pool, 1));
+    wsr_pool_put(&pool, rest);
     assert_null(wsr_pool_get(&pool, SIZE_MAX));
     assert_null(wsr_pool_get(&pool, SIZE_MAX - 63));
     assert_null(wsr_pool_get(&pool, SIZE_MAX / 2));
