@@ -104,6 +104,8 @@ static void serve_pending(wsr_engine *engine, struct wsr_batch *batch)
         c->state &= (uint16_t)~(unsigned)WSR_CONN_PENDING;
         bool done = wsr_input_pending(engine, batch, c);
         wsr_conn_after(engine, c);
+        if (!c->live)
+            continue; /* nothing was armed any more: its end was also its slot's */
         if (!done)
             wsr_conn_pending(engine, c);
         else
@@ -173,12 +175,12 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
     if (cap == 0 || cap > INT32_MAX || timeout_ns < -1)
         return WSR_EINVAL;
     engine->stats.polls++;
-    release_batch(engine);
     engine->now_ns = wsr_sys_now_ns();
     const uint64_t begun_ns = engine->now_ns;
     const uint64_t deadline_ns = timeout_ns < 0 || (uint64_t)timeout_ns > UINT64_MAX - begun_ns ? UINT64_MAX : begun_ns + (uint64_t)timeout_ns;
     struct wsr_batch batch = {ev, cap, 0, begun_ns};
     for (;;) {
+        release_batch(engine); /* each round: input without an event takes of batch_bytes_max too, and a full batch takes nothing in */
         arm_wake(engine);
         wsr_input_feed_starved(engine);
         wsr_output_kick(engine);

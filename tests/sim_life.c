@@ -1,0 +1,125 @@
+/*
+ * tests/sim_life.c - the life of single connections in an engine, on the simulated host: what a pause, a backlog, an end and
+ * a full batch do to each other. Each slot is given back once, each connection's CLOSED comes once, and no poll spins.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "lib/one.h"
+#include "sim/sim.h"
+
+static uint8_t zeros[70000];
+
+/* Connections to o->port are REQUESTs from now on. */
+static void listen_manually(struct one *o)
+{
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    wsr_listener listener;
+    listen.manual = true;
+    assert_int_equal(wsr_listen(o->engine, &listen, &listener), WSR_OK);
+    o->port = wsr_listen_port(o->engine, listener);
+}
+
+/* The stream ended while nobody read: its messages come with the resume, then CLOSED, and the slot is free for the next one. */
+static void a_stream_that_ended_while_paused_is_told_whole(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(1);
+    one_open(&o, NULL);
+    for (unsigned round = 0; round < 3; round++) {
+        int peer = one_peer(&o);
+        one_peer_frame(peer, 0x82, zeros, 10); /* received already, or on its way, when the pause begins */
+        sim_advance();
+        assert_int_equal(wsr_pause_read(o.engine, o.conn), WSR_OK);
+        one_poll(&o, MS);
+        sim_peer_close(peer);
+        one_poll(&o, MS);
+        assert_int_equal(wsr_resume_read(o.engine, o.conn), WSR_OK);
+        one_poll(&o, MS);
+        assert_int_equal(o.messages, round + 1);
+        assert_int_equal(o.closed, round + 1);
+        assert_int_equal(o.record.cause, WSR_ETRUNCATED);
+        assert_int_equal(o.record.messages_in, 1);
+    }
+    one_close(&o);
+}
+
+/* The same with a batch of one event, so that messages, WRITABLE and CLOSED each need a poll of their own. */
+static void an_end_behind_a_backlog_waits_its_turn(void **unused)
+{
+    (void)unused;
+    for (unsigned quiet = 0; quiet < 2; quiet++) {
+        struct one o;
+        sim_reset(2 + quiet);
+        one_open(&o, NULL);
+        int peer = one_peer(&o);
+        for (unsigned i = 0; i < 20; i++)
+            one_peer_frame(peer, 0x82, zeros, i);
+        sim_peer_close(peer);
+        if (quiet == 0) { /* the stream's end is known before its bytes are worked off */
+            wsr_event ev;
+            for (unsigned i = 0; i < 21; i++) {
+                assert_int_equal(wsr_poll(o.engine, &ev, 1, 0), 1);
+                assert_int_equal(ev.type, i < 20 ? WSR_EVENT_MESSAGE : WSR_EVENT_CLOSED);
+            }
+            assert_int_equal(wsr_poll(o.engine, &ev, 1, 0), 0);
+        } else {
+            one_poll(&o, MS);
+            assert_int_equal(o.messages, 20);
+            assert_int_equal(o.closed, 1);
+        }
+        wsr_engine_statistics stats;
+        wsr_engine_stats(o.engine, &stats, sizeof stats);
+        assert_int_equal(stats.open, 0);
+        assert_int_equal(stats.closed, 1);
+        one_close(&o);
+    }
+}
+
+/* A backlog that makes no event still takes of the batch's bytes: the poll must go on all the same, and not for ever. */
+static void a_backlog_without_events_does_not_spin(void **unused)
+{
+    (void)unused;
+    struct one o;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.batch_bytes_max = 1;
+    sim_reset(4);
+    one_open(&o, &config);
+    listen_manually(&o);
+    int peer = sim_peer_connect(o.port);
+    assert_int_equal(sim_peer_write(peer, one_request, strlen(one_request)), (ptrdiff_t)strlen(one_request));
+    sim_knobs.read_bytes_max = 1000; /* many pieces, in many chunks */
+    one_peer_frame(peer, 0x02, zeros, 30000); /* a first fragment, held behind the request */
+    one_poll(&o, MS);
+    assert_int_equal(o.requests, 1);
+    assert_int_equal(wsr_accept(o.engine, o.conn, NULL, NULL), WSR_OK);
+    (void)alarm(20);
+    one_poll(&o, MS);
+    assert_int_equal(o.messages, 0);
+    one_peer_frame(peer, 0x80, zeros, 1);
+    one_poll(&o, MS);
+    (void)alarm(0);
+    assert_int_equal(o.messages, 1);
+    assert_int_equal(o.message_bytes, 30001);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_that_ended_while_paused_is_told_whole),
+        cmocka_unit_test(an_end_behind_a_backlog_waits_its_turn),
+        cmocka_unit_test(a_backlog_without_events_does_not_spin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
