@@ -56,7 +56,7 @@ FLAGS_C = -std=gnu11 $(WARN_C) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS)
 FLAGS_CXX = -std=c++17 $(WARN) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS) $(CXXFLAGS)
 FLAGS_LD = $(SANITIZE) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
 # The linker takes of these only what is used.
-LIBS := -luring -lssl -lcrypto -lz -lpthread -lm
+LIBS := -luring -lssl -lcrypto -lz -lisal -lpthread -lm
 
 # Which folders a file may include from: the programs see what a user sees, the tests see everything.
 inc_engine := -Iinclude -Iengine

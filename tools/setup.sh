@@ -64,6 +64,7 @@ needs_build()
     need liburing-dev has_header liburing.h
     need libssl-dev has_header openssl/ssl.h
     need zlib1g-dev has_header zlib.h
+    need libisal-dev has_header isa-l/igzip_lib.h
 }
 
 needs_npm()
@@ -162,8 +163,7 @@ install_npm_peers()
     has_npm_peers "$1" && return
     changed=1
     say "installing with npm into $1: $(npm_wanted "$1" | tr '\n' ' ')"
-    # bun and deno put their program in place when they are installed.
-    npm install --prefix "$1" --ignore-scripts=false --no-package-lock --no-audit --no-fund --loglevel=error >>"$log" 2>&1 </dev/null
+    npm install --prefix "$1" --no-package-lock --no-audit --no-fund --loglevel=error >>"$log" 2>&1 </dev/null
     has_npm_peers "$1" && return
     tail -n 20 "$log" >&2
     fail "npm could not install into $1: $(npm_wanted "$1" | tr '\n' ' ')(its last lines are above)"

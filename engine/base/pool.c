@@ -195,3 +195,21 @@ struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, 
     wsr_pool_put(pool, chunk);
     return larger;
 }
+
+void *wsr_pool_get_exact(struct wsr_pool *pool, size_t bytes)
+{
+    if (bytes > pool->out_bytes_max - pool->out_bytes)
+        return NULL;
+    void *memory = pool->allocator->alloc(pool->allocator->context, bytes);
+    if (memory == NULL)
+        return NULL;
+    pool->allocations++;
+    pool->out_bytes += bytes;
+    return memory;
+}
+
+void wsr_pool_put_exact(struct wsr_pool *pool, void *memory, size_t bytes)
+{
+    pool->out_bytes -= bytes;
+    pool->allocator->release(pool->allocator->context, memory, bytes);
+}

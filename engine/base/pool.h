@@ -37,7 +37,7 @@ struct wsr_pool {
 
 /* allocator NULL, or one without functions: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */
 void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max);
-void wsr_pool_free(struct wsr_pool *pool); /* every chunk must be back */
+void wsr_pool_free(struct wsr_pool *pool); /* everything must be back */
 
 /* A chunk with room for at least `bytes`, len 0, data = start = bytes[]. NULL: out of memory, or over the limit. */
 struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes);
@@ -46,6 +46,13 @@ void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list);
 
 /* A chunk with the same bytes and room for at least `room` more; chunk is put back. NULL: chunk is untouched. */
 struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, size_t room);
+
+/*
+ * Memory of exactly this size, for what lives long and is no run of bytes (a compressor's state): never kept for reuse,
+ * but counted with the chunks. NULL as wsr_pool_get. put: with the size it was got with.
+ */
+void *wsr_pool_get_exact(struct wsr_pool *pool, size_t bytes);
+void wsr_pool_put_exact(struct wsr_pool *pool, void *memory, size_t bytes);
 
 static inline size_t wsr_chunk_room(const struct wsr_chunk *chunk)
 {
