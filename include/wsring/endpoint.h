@@ -43,6 +43,25 @@ typedef struct wsr_limits {
     uint64_t ping_timeout_ns;         /* nothing received after that ping: the peer is dead, WSR_ETIMEOUT_PING [idle_timeout_ns] */
 } wsr_limits;
 
+/*
+ * permessage-deflate (RFC 7692): what a client offers and a server agrees to. All zero: off. Zero means the default in
+ * brackets. limits.message_bytes_max holds for a message inflated, and cuts it while it is.
+ *
+ * Takeover: a message may refer back to those before it. It makes small messages that resemble each other two to three times
+ * smaller, and takes memory for as long as the connection lasts, from its first message on: to send 81 KiB (with a level
+ * 2^(send_window_bits + 3) bytes and 6 KiB), to receive 2^receive_window_bits bytes and 7 KiB. Without it, connections of
+ * an engine share one compressor, and hold memory only while part of a message has come.
+ */
+typedef struct wsr_deflate {
+    bool on;
+    bool send_takeover;           /* as far as the peer agrees */
+    bool receive_takeover;        /* likewise; if not set, the peer is told not to */
+    uint8_t level;                /* [0: fast, by fixed codes]; 1 to 9: smaller, at 10 to 40 times the time, as zlib's levels */
+    uint8_t send_window_bits;     /* 8 to 15: a message refers back 2^this bytes at most; the peer may ask for less [15] */
+    uint8_t receive_window_bits;  /* likewise, asked of the peer [15] */
+    uint32_t threshold_bytes;     /* messages smaller than this are sent as they are [128] */
+} wsr_deflate;
+
 typedef struct wsr_endpoint_config {
     size_t size;         /* sizeof(wsr_endpoint_config): WSR_ENDPOINT_CONFIG_INIT sets it */
     wsr_role role;
