@@ -207,7 +207,7 @@ static void writes_what_it_would_read(void **unused)
     (void)unused;
     char text[1024];
     wsr_header headers[128];
-    struct wsr_upgrade_ask ask = {slice("a:1"), slice("/b?c"), slice("x, y"), slice("Origin: http://o\r\n")};
+    struct wsr_upgrade_ask ask = {slice("a:1"), slice("/b?c"), slice("x, y"), slice("permessage-deflate"), slice("Origin: http://o\r\n")};
     struct wsr_http_out measure = {NULL, 0, 0}, out = {(uint8_t *)text, sizeof text, 0};
     wsr_upgrade_write_request(&measure, &ask, (const uint8_t *)KEY);
     wsr_upgrade_write_request(&out, &ask, (const uint8_t *)KEY);
@@ -219,14 +219,18 @@ static void writes_what_it_would_read(void **unused)
     assert_slice(upgrade.request.target, "/b?c");
     assert_slice(upgrade.request.origin, "http://o");
     assert_slice(upgrade.request.subprotocol, "y");
+    assert_slice(head.headers[6].name, "Sec-WebSocket-Extensions");
+    assert_slice(head.headers[6].value, "permessage-deflate");
 
     out.len = 0;
-    wsr_upgrade_write_accept(&out, (const uint8_t *)ACCEPT, slice("y"), slice("X: z\r\n"));
+    wsr_upgrade_write_accept(&out, (const uint8_t *)ACCEPT, slice("y"), slice("permessage-deflate"), slice("X: z\r\n"));
     head = parse(WSR_HTTP_RESPONSE, text, out.len, headers);
     wsr_response response;
     assert_int_equal(wsr_upgrade_judge_response(&head, (const uint8_t *)ACCEPT, slice("x, y"), &response), 0);
     assert_int_equal(response.status, 101);
-    assert_int_equal(response.headers_n, 5);
+    assert_int_equal(response.headers_n, 6);
+    assert_slice(response.headers[4].name, "Sec-WebSocket-Extensions");
+    assert_slice(response.headers[4].value, "permessage-deflate");
     assert_slice(response.subprotocol, "y");
     assert_int_equal(wsr_upgrade_judge_response(&head, (const uint8_t *)ACCEPT, slice("x"), &response), WSR_EANSWER);
     assert_int_equal(wsr_upgrade_judge_response(&head, (const uint8_t *)"t3pPLMBiTxaQ9kYGzzhZRbK+xOo=", slice("y"), &response), WSR_EANSWER);

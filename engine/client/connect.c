@@ -30,6 +30,7 @@ int wsr_connect(wsr_engine *engine, const wsr_connect_config *from, wsr_conn *ou
         .target = config->target,
         .subprotocols = config->subprotocols,
         .headers = config->headers,
+        .deflate = config->deflate,
         .user = config->user,
     };
     int fd = wsr_sys_socket(address.any.sa_family);

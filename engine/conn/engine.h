@@ -93,6 +93,7 @@ struct wsr_listening {
     const char *subprotocols, *origins, *paths; /* NULL, or in texts */
     char *texts;
     size_t texts_bytes;
+    wsr_deflate deflate;
     void *user;
 };
 
@@ -186,6 +187,11 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
 void wsr_output_kick(wsr_engine *engine);
 void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
 void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
+
+/* ---- codec.c ---- */
+
+/* Gives env what permessage-deflate works with. */
+void wsr_env_codecs(struct wsr_env *env);
 
 /* ---- crypto.c ---- */
 

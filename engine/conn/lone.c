@@ -51,6 +51,7 @@ int wsr_endpoint_open(wsr_endpoint **out, const wsr_endpoint_config *from, uint6
     memset(lone, 0, sizeof *lone);
     error = wsr_env_init(&lone->env, &config->limits, allocator, config->kernels, 0);
     if (error == WSR_OK) {
+        wsr_env_codecs(&lone->env);
         lone->env.pool.out_bytes_max = memory_max(&lone->env.limits);
         lone->env.pool.kept_bytes_max = KEPT_BYTES_MAX;
         lone->env.batch_bytes_max = BATCH_BYTES_MAX;

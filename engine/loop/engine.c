@@ -67,6 +67,8 @@ static int open_parts(wsr_engine *engine)
 {
     int error = wsr_env_init(&engine->env, &engine->config.limits, engine->config.allocator, engine->config.kernels,
                              (size_t)engine->config.memory_bytes_max);
+    engine->env.batch_bytes_max = (size_t)engine->config.batch_bytes_max;
+    wsr_env_codecs(&engine->env);
     if (error == WSR_OK)
         error = wsr_env_crypto(&engine->env, &engine->crypto);
     if (error == WSR_OK)

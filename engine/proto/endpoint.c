@@ -11,6 +11,7 @@
 #include "proto/frame.h"
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
+#include "proto/permessage.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -67,6 +68,7 @@ int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_alloca
 void wsr_env_fini(struct wsr_env *env)
 {
     wsr_env_release(env);
+    wsr_permessage_release(env);
     wsr_pool_free(&env->pool);
 }
 
@@ -108,6 +110,7 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep)
 {
     wsr_handshake_free(ep);
     wsr_receive_fini(ep);
+    wsr_permessage_close(ep);
     wsr_outbox_free(&ep->out, &ep->env->pool);
     if (ep->record != NULL)
         wsr_pool_put(&ep->env->pool, ep->record);
@@ -193,7 +196,7 @@ static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 {
     if (!may_send(ep))
         return WSR_ESTATE;
-    if (opcode != WSR_TEXT && opcode != WSR_BINARY)
+    if (opcode != WSR_TEXT && opcode != WSR_BINARY && opcode != WSR_TEXT_PLAIN && opcode != WSR_BINARY_PLAIN)
         return WSR_EINVAL;
     uint64_t max = ep->env->limits.outbox_bytes_max;
     if (len > max)
@@ -204,6 +207,28 @@ static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
         return WSR_EFULL;
     }
     return WSR_OK;
+}
+
+/* Queues a message that was admitted: compressed if that was agreed on and pays. fragment_bytes 0: as one frame. */
+static int queue_message(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+{
+    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    struct wsr_chunk *deflated = NULL;
+    uint8_t first = (uint8_t)((unsigned)opcode & 0x0F);
+    wsr_slice wire = payload;
+    if (ep->deflate != NULL && (opcode == WSR_TEXT || opcode == WSR_BINARY))
+        wsr_permessage_deflate(ep, payload, &deflated);
+    if (deflated != NULL) {
+        first |= WSR_RSV1;
+        wire = (wsr_slice){deflated->data, deflated->len};
+    }
+    int error = fragment_bytes == 0 ? wsr_outbox_frame(&ep->out, &framer, WSR_FIN | first, wire)
+                                    : wsr_outbox_fragments(&ep->out, &framer, first, wire, fragment_bytes);
+    if (deflated != NULL)
+        wsr_permessage_sent(ep, deflated, error == WSR_OK);
+    if (error == WSR_OK) /* what is counted is what was accepted, as with what is received */
+        ep->out.payload_bytes += payload.len - wire.len;
+    return error;
 }
 
 int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
@@ -219,7 +244,7 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
     int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
-    return wsr_outbox_frame(&ep->out, &framer, (uint8_t)(WSR_FIN | (unsigned)opcode), payload);
+    return queue_message(ep, opcode, payload, 0);
 }
 
 int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
@@ -229,8 +254,7 @@ int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr
     int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
-    return wsr_outbox_fragments(&ep->out, &framer, opcode, payload, fragment_bytes);
+    return queue_message(ep, opcode, payload, fragment_bytes);
 }
 
 unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)

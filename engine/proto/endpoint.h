@@ -17,7 +17,20 @@
 #include "simd/simd.h"
 
 struct wsr_consume;
+struct wsr_deflate_ops;
 struct wsr_handshake;
+struct wsr_inflate_ops;
+struct wsr_permessage;
+struct wsr_shared_deflater;
+
+/* What permessage-deflate (proto/permessage.h) works with, and what endpoints share of it. */
+struct wsr_deflate_env {
+    const struct wsr_inflate_ops *inflate;     /* supplied by whoever opens; NULL: permessage-deflate cannot be on */
+    const struct wsr_deflate_ops *fast, *small; /* level 0; levels 1 to 9 */
+    struct wsr_shared_deflater *shared;
+    struct wsr_codec *spares[4];               /* decompressors that nobody uses now */
+    unsigned spares_n;
+};
 
 #define WSR_PING_TAG_LEN 8u
 
@@ -34,6 +47,7 @@ struct wsr_env {
     size_t batch_bytes_max;          /* of that, after which input has to wait for the next batch; SIZE_MAX: whoever feeds sees to it */
     uint32_t pings;                  /* keepalive pings queued; a number of one is in its payload */
     uint8_t ping_tag[WSR_PING_TAG_LEN]; /* and so is this; random, once pings is not 0 */
+    struct wsr_deflate_env deflate;
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
     int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
@@ -95,6 +109,7 @@ struct wsr_endpoint {
     struct wsr_close close;
     struct wsr_chunk *record;     /* a wsr_close_record with reason and caller in it; NULL while there is neither */
     struct wsr_handshake *handshake; /* NULL once open */
+    struct wsr_permessage *deflate;  /* NULL where permessage-deflate was not agreed on */
 
     uint64_t opened_ns;           /* the transport's opening */
     uint64_t received_ns;         /* last input */
@@ -162,7 +177,7 @@ void wsr_env_release(struct wsr_env *env);
 
 /*
  * Prepares the shared part. Limits: zeros become defaults. kernels: NULL for the best. Returns 0, WSR_ECONFIG.
- * random NULL and sha1 are supplied by whoever opens: proto itself has neither.
+ * random, sha1 and deflate's functions are supplied by whoever opens: proto itself has none of them.
  */
 WSR_MUST_USE int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max);
 void wsr_env_fini(struct wsr_env *env);

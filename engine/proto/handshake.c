@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/admission.h"
+#include "proto/permessage.h"
 #include "proto/upgrade.h"
 #include "proto/upgrade_write.h"
 
@@ -22,6 +23,8 @@ struct wsr_handshake {
     struct wsr_chunk *shown;  /* the wsr_request that a REQUEST event points to */
     wsr_slice subprotocols;   /* a server's spoken, a client's offered */
     wsr_slice origins, paths; /* a server's, for those it lets in; empty: anybody */
+    wsr_deflate deflate;      /* as configured */
+    struct wsr_deflate_agreed agreed;
     uint8_t accept[WSR_ACCEPT_LEN]; /* to be sent by a server, expected by a client */
     bool waits;               /* for the application's answer */
 };
@@ -97,8 +100,13 @@ static int queue_accept(struct wsr_endpoint *ep, wsr_slice subprotocol, wsr_slic
     struct wsr_chunk *chunk = wsr_pool_get(pool, FIXED_BYTES_MAX + subprotocol.len + headers.len);
     if (chunk == NULL)
         return WSR_ENOMEM;
+    uint8_t text[WSR_DEFLATE_TEXT_MAX];
+    struct wsr_http_out extensions = {text, sizeof text, 0};
+    if (ep->handshake->agreed.on)
+        wsr_deflate_write_answer(&extensions, &ep->handshake->agreed);
+    assert(extensions.len <= sizeof text);
     struct wsr_http_out out = {chunk->data, wsr_chunk_room(chunk), 0};
-    wsr_upgrade_write_accept(&out, ep->handshake->accept, subprotocol, headers);
+    wsr_upgrade_write_accept(&out, ep->handshake->accept, subprotocol, (wsr_slice){text, extensions.len}, headers);
     assert(out.len <= out.cap);
     int error = wsr_outbox_raw(&ep->out, pool, (wsr_slice){chunk->data, out.len});
     wsr_pool_put(pool, chunk);
@@ -148,6 +156,10 @@ static void answer_request(struct wsr_endpoint *ep, struct wsr_batch *batch)
         refuse(ep, batch->now_ns, WSR_EHANDSHAKE, WSR_REFUSE_INTERNAL, false);
         return;
     }
+    /* Without memory for it the extension is declined, no more. */
+    wsr_deflate_choose(&head, &handshake->deflate, &handshake->agreed);
+    if (handshake->agreed.on && wsr_permessage_open(ep, &handshake->deflate, &handshake->agreed) < 0)
+        handshake->agreed.on = false;
     bool manual = (ep->flags & WSR_EP_MANUAL) != 0;
     if (manual)
         upgrade.request.subprotocol = (wsr_slice){NULL, 0};
@@ -199,6 +211,10 @@ static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
     }
     wsr_response response;
     int error = wsr_upgrade_judge_response(&head, handshake->accept, handshake->subprotocols, &response);
+    if (error == WSR_OK)
+        error = wsr_deflate_judge_answer(&head, &handshake->deflate, &handshake->agreed);
+    if (error == WSR_OK && handshake->agreed.on)
+        error = wsr_permessage_open(ep, &handshake->deflate, &handshake->agreed);
     if (error < 0) {
         fail(ep, batch->now_ns, error, head.status);
         return;
@@ -310,7 +326,7 @@ struct texts {
 
 static int read_texts(const wsr_endpoint_config *config, struct texts *texts)
 {
-    bool good = text_slice(config->subprotocols, &texts->subprotocols) && wsr_upgrade_subprotocols_valid(texts->subprotocols) &&
+    bool good = wsr_deflate_config_valid(&config->deflate) && text_slice(config->subprotocols, &texts->subprotocols) && wsr_upgrade_subprotocols_valid(texts->subprotocols) &&
                 text_slice(config->origins, &texts->origins) && wsr_admission_origins_valid(texts->origins) &&
                 text_slice(config->paths, &texts->paths) && wsr_admission_paths_valid(texts->paths);
     return good ? WSR_OK : WSR_ECONFIG;
@@ -340,13 +356,14 @@ static int start_server(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     handshake->subprotocols = keep_text(&at, texts.subprotocols);
     handshake->origins = keep_text(&at, texts.origins);
     handshake->paths = keep_text(&at, texts.paths);
+    handshake->deflate = config->deflate;
     ep->handshake = handshake;
     return WSR_OK;
 }
 
 static int read_ask(const wsr_endpoint_config *config, struct wsr_upgrade_ask *ask)
 {
-    if (!text_slice(config->host, &ask->host) || !wsr_upgrade_host_valid(ask->host))
+    if (!wsr_deflate_config_valid(&config->deflate) || !text_slice(config->host, &ask->host) || !wsr_upgrade_host_valid(ask->host))
         return WSR_ECONFIG;
     if (!text_slice(config->target != NULL ? config->target : "/", &ask->target) || !wsr_upgrade_target_valid(ask->target))
         return WSR_ECONFIG;
@@ -378,6 +395,12 @@ static int start_client(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     int error = read_ask(config, &ask);
     if (error < 0)
         return error;
+    uint8_t text[WSR_DEFLATE_TEXT_MAX];
+    struct wsr_http_out offer = {text, sizeof text, 0};
+    if (config->deflate.on)
+        wsr_deflate_write_offer(&offer, &config->deflate);
+    assert(offer.len <= sizeof text);
+    ask.extensions = (wsr_slice){text, offer.len};
     uint8_t nonce[16], key[WSR_KEY_LEN];
     if (ep->env->random(ep->env->random_context, nonce, sizeof nonce) != 0)
         return WSR_ERANDOM;
@@ -386,6 +409,7 @@ static int start_client(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     ep->handshake = make(ep, WSR_HTTP_RESPONSE, ask.subprotocols.len);
     if (ep->handshake == NULL)
         return WSR_ENOMEM;
+    ep->handshake->deflate = config->deflate;
     uint8_t *at = (uint8_t *)(ep->handshake + 1);
     ep->handshake->subprotocols = keep_text(&at, ask.subprotocols);
     /* SHA-1 of 60 bytes fails for want of memory only. */
@@ -406,6 +430,7 @@ int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     assert(ep->env->sha1 != NULL);
     ep->handshake = NULL;
     ep->feed = feed_head;
+    assert(!config->deflate.on || ep->env->deflate.inflate != NULL);
     int error = config->role == WSR_SERVER ? start_server(ep, config) : start_client(ep, config);
     if (error < 0)
         wsr_handshake_free(ep);

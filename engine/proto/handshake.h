@@ -15,7 +15,10 @@
  */
 WSR_MUST_USE int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *config);
 
-/* Would it start? Returns 0, or WSR_ECONFIG: a client's host is missing, a string is not what it should be, or breaks out of its line. */
+/*
+ * Would it start? Returns 0, or WSR_ECONFIG: a client's host is missing, a string is not what it should be or breaks out of its
+ * line, or a field of deflate is out of range.
+ */
 WSR_MUST_USE int wsr_handshake_check(const wsr_endpoint_config *config);
 
 /* Frees it; NULL is fine. */

@@ -101,7 +101,7 @@ int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, ui
     return WSR_OK;
 }
 
-int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload, size_t fragment_bytes)
 {
     bool masked = framer->keys != NULL;
     size_t full = payload.len / fragment_bytes;
@@ -109,7 +109,6 @@ int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer
     struct wsr_chunk *chunk = wsr_pool_get(framer->pool, need); /* one chunk, so that all of the message is queued or nothing */
     if (chunk == NULL)
         return WSR_ENOMEM;
-    uint8_t first = (uint8_t)opcode;
     uint64_t frames = 0;
     size_t done = 0;
     do {
@@ -128,7 +127,7 @@ int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer
         first = WSR_CONTINUATION;
     } while (done < payload.len);
     queue_append(out, chunk);
-    count_frame(out, (uint8_t)(WSR_FIN | (unsigned)opcode), chunk->len, payload.len);
+    count_frame(out, WSR_FIN | WSR_CONTINUATION, chunk->len, payload.len); /* as one */
     out->frames += frames - 1;
     return WSR_OK;
 }

@@ -42,8 +42,11 @@ void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool);
  */
 WSR_MUST_USE int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload);
 
-/* Appends a whole data message as fragments of at most fragment_bytes (not 0) of payload. All of it or nothing. Returns likewise. */
-WSR_MUST_USE int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_opcode opcode, wsr_slice payload,
+/*
+ * Appends a whole data message as fragments of at most fragment_bytes (not 0) of payload. first: of its first frame, opcode and
+ * RSV bits; FIN is set where it belongs. All of it or nothing. Returns likewise.
+ */
+WSR_MUST_USE int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload,
                                       size_t fragment_bytes);
 
 /* Appends bytes that are not a frame (the handshake). */

@@ -13,6 +13,7 @@
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 #include "proto/keepalive.h"
+#include "proto/permessage.h"
 
 /* ---- the header ---- */
 
@@ -38,7 +39,7 @@ static int decode_length(const struct wsr_endpoint *ep, uint64_t *payload_len)
 
 static int check_first(const struct wsr_endpoint *ep)
 {
-    unsigned frame_class = wsr_frame_class[0][ep->message_opcode != 0][ep->head[0]];
+    unsigned frame_class = wsr_frame_class[ep->deflate != NULL][ep->message_opcode != 0][ep->head[0]];
     return frame_class >= WSR_CLASS_RSV ? wsr_frame_class_error(frame_class) : WSR_OK;
 }
 
@@ -69,8 +70,13 @@ static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
     if ((ep->head[0] & 0x08) != 0)
         return ++ep->control_run > limits->control_frames_max ? WSR_EFLOOD : WSR_OK;
     ep->control_run = 0;
-    if (payload_len > limits->message_bytes_max - bytes_present(ep)) /* what is present never exceeds the limit */
+    if (wsr_permessage_is_deflated(ep, ep->head[0])) {
+        int error = wsr_permessage_announce(ep, payload_len);
+        if (error < 0)
+            return error;
+    } else if (payload_len > limits->message_bytes_max - bytes_present(ep)) { /* what is present never exceeds the limit */
         return WSR_EMESSAGE_SIZE;
+    }
     if (payload_len == 0 && (ep->head[0] & WSR_FIN) == 0 && ++ep->empty_fragments > limits->empty_fragments_max)
         return WSR_EFLOOD;
     return WSR_OK;
@@ -142,6 +148,8 @@ static wsr_event *emit_data(struct wsr_endpoint *ep, struct wsr_batch *batch, ws
     wsr_event *event = wsr_endpoint_emit(ep, batch, type, data, len);
     event->opcode = ep->message_opcode;
     event->flags = (ep->flags & WSR_EP_AFTER_CLOSE) != 0 ? WSR_EVENT_AFTER_CLOSE : 0;
+    if (wsr_permessage_is_deflated(ep, ep->first))
+        event->flags |= WSR_EVENT_DEFLATED;
     return event;
 }
 
@@ -161,6 +169,8 @@ static void message_over(struct wsr_endpoint *ep, uint64_t bytes)
     ep->message_opcode = 0;
     ep->empty_fragments = 0;
     ep->text = (wsr_text_state){0};
+    if (ep->deflate != NULL)
+        wsr_permessage_over(ep);
 }
 
 static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
@@ -279,6 +289,29 @@ static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *
     return WSR_OK;
 }
 
+/* The same for a compressed message: its bytes are inflated into ep->message, and whether it is streamed depends on these. */
+static int take_deflated(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
+{
+    if (wsr_endpoint_role(ep) == WSR_SERVER)
+        ep->text.key = ep->env->kernels->unmask(p, len, ep->text.key);
+    ep->left -= len;
+    ep->in_payload = ep->left > 0;
+    bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
+    int error = wsr_permessage_take(ep, p, len, message_ends);
+    if (error < 0)
+        return error;
+    wsr_span inflated = ep->message != NULL ? (wsr_span){ep->message->data, ep->message->len} : (wsr_span){p, 0};
+    if (inflated.len > ep->env->limits.whole_bytes_max)
+        ep->flags |= WSR_EP_STREAMS;
+    if ((ep->flags & WSR_EP_STREAMS) != 0) {
+        take_chunk(ep, batch, inflated.ptr, inflated.len, message_ends);
+        retire_message(ep);
+    } else if (message_ends) {
+        message_done(ep, batch, inflated.ptr, inflated.len);
+    }
+    return WSR_OK;
+}
+
 /* ---- control frames ---- */
 
 static int control_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
@@ -348,7 +381,7 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
         took = take_header(ep, p, len, error);
         if (*error < 0 || !ep->in_payload)
             return took;
-        if ((ep->first & 0x08) == 0)
+        if ((ep->first & 0x08) == 0 && !wsr_permessage_is_deflated(ep, ep->first))
             stream_from_here(ep, batch);
         if (batch->n == batch->cap) /* what was assembled took the last place */
             return took;
@@ -356,8 +389,16 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
     size_t take = ep->left < len - took ? (size_t)ep->left : len - took;
     if (take == 0 && ep->left > 0)
         return took;
-    bool control = (ep->first & 0x08) != 0;
-    *error = control ? take_control(ep, batch, p + took, take) : take_data(ep, batch, p + took, take);
+    if ((ep->first & 0x08) != 0) {
+        *error = take_control(ep, batch, p + took, take);
+    } else if (!wsr_permessage_is_deflated(ep, ep->first)) {
+        *error = take_data(ep, batch, p + took, take);
+    } else {
+        const wsr_limits *limits = &ep->env->limits;
+        if (limits->whole_bytes_max < limits->message_bytes_max && take > WSR_DEFLATED_STEP_BYTES)
+            take = WSR_DEFLATED_STEP_BYTES;
+        *error = take_deflated(ep, batch, p + took, take);
+    }
     return took + take;
 }
 

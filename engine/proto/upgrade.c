@@ -303,9 +303,7 @@ int wsr_upgrade_judge_response(const struct wsr_http_head *head, const uint8_t a
     /* Item 4. */
     if (fields.n[ACCEPT] != 1 || !wsr_http_equal(fields.first[ACCEPT], (wsr_slice){accept, WSR_ACCEPT_LEN}))
         return WSR_EANSWER;
-    /* Item 5: an extension that was not asked for; so far none is. */
-    if (fields.n[EXTENSIONS] != 0)
-        return WSR_EANSWER;
+    /* Item 5, an extension that was not asked for, is wsr_deflate_judge_answer's. */
     /* Item 6: a subprotocol that was not asked for. */
     if (fields.n[PROTOCOL] > 1 || (fields.n[PROTOCOL] == 1 && !wsr_upgrade_offers(offered, fields.first[PROTOCOL])))
         return WSR_EANSWER;

@@ -24,8 +24,7 @@ struct wsr_upgrade {
 
 /*
  * Judges a request, and chooses the first of `spoken` (comma-separated, the server's order of preference) that is
- * offered. Returns 0, or -refusal. Extensions are checked for their syntax and otherwise declined: permessage-deflate
- * will be chosen here, from wsr_extension_next.
+ * offered. Returns 0, or -refusal. Of extensions the syntax is checked; choosing among them is proto/deflate_offer.h's.
  */
 WSR_MUST_USE int wsr_upgrade_judge_request(const struct wsr_http_head *head, wsr_slice spoken, struct wsr_upgrade *out);
 
@@ -36,7 +35,7 @@ void wsr_upgrade_join_subprotocols(const struct wsr_http_head *head, uint8_t *ou
 
 /*
  * Judges an answer. Returns 0 with response filled in; WSR_EREFUSED for a status other than 101; WSR_EANSWER for a 101
- * that does not answer what was asked: Upgrade, Connection, accept value, subprotocol, extension.
+ * that does not answer what was asked: Upgrade, Connection, accept value, subprotocol (extensions: proto/deflate_offer.h).
  */
 WSR_MUST_USE int wsr_upgrade_judge_response(const struct wsr_http_head *head, const uint8_t accept[WSR_ACCEPT_LEN], wsr_slice offered,
                                             wsr_response *response);

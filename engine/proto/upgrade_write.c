@@ -51,12 +51,15 @@ static wsr_slice reason_phrase(unsigned status)
     }
 }
 
-void wsr_upgrade_write_accept(struct wsr_http_out *out, const uint8_t accept[WSR_ACCEPT_LEN], wsr_slice subprotocol, wsr_slice headers)
+void wsr_upgrade_write_accept(struct wsr_http_out *out, const uint8_t accept[WSR_ACCEPT_LEN], wsr_slice subprotocol, wsr_slice extensions,
+                              wsr_slice headers)
 {
     wsr_http_put(out, WSR_SLICE("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"));
     put_field(out, WSR_SLICE("Sec-WebSocket-Accept: "), (wsr_slice){accept, WSR_ACCEPT_LEN});
     if (subprotocol.len != 0)
         put_field(out, WSR_SLICE("Sec-WebSocket-Protocol: "), subprotocol);
+    if (extensions.len != 0)
+        put_field(out, WSR_SLICE("Sec-WebSocket-Extensions: "), extensions);
     wsr_http_put(out, headers);
     wsr_http_put(out, WSR_SLICE("\r\n"));
 }
@@ -116,6 +119,8 @@ void wsr_upgrade_write_request(struct wsr_http_out *out, const struct wsr_upgrad
     wsr_http_put(out, WSR_SLICE("Sec-WebSocket-Version: 13\r\n"));
     if (ask->subprotocols.len != 0)
         put_field(out, WSR_SLICE("Sec-WebSocket-Protocol: "), ask->subprotocols);
+    if (ask->extensions.len != 0)
+        put_field(out, WSR_SLICE("Sec-WebSocket-Extensions: "), ask->extensions);
     wsr_http_put(out, ask->headers);
     wsr_http_put(out, WSR_SLICE("\r\n"));
 }

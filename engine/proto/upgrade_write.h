@@ -16,13 +16,15 @@ struct wsr_upgrade_ask {
     wsr_slice host;         /* with the port, unless it is the scheme's */
     wsr_slice target;
     wsr_slice subprotocols; /* empty for none */
+    wsr_slice extensions;   /* likewise */
     wsr_slice headers;      /* further lines */
 };
 
 void wsr_upgrade_write_request(struct wsr_http_out *out, const struct wsr_upgrade_ask *ask, const uint8_t key[WSR_KEY_LEN]);
 
-/* Writes the 101. subprotocol may be empty; headers: whole lines. */
-void wsr_upgrade_write_accept(struct wsr_http_out *out, const uint8_t accept[WSR_ACCEPT_LEN], wsr_slice subprotocol, wsr_slice headers);
+/* Writes the 101. subprotocol and extensions may be empty; headers: whole lines. */
+void wsr_upgrade_write_accept(struct wsr_http_out *out, const uint8_t accept[WSR_ACCEPT_LEN], wsr_slice subprotocol, wsr_slice extensions,
+                              wsr_slice headers);
 
 /* Writes the answer to a bad request: its status and headers, and a line of text, left out if the method is HEAD. */
 void wsr_upgrade_write_refusal(struct wsr_http_out *out, wsr_refusal refusal, bool is_head);

@@ -42,6 +42,7 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         .subprotocols = listening->subprotocols,
         .origins = listening->origins,
         .paths = listening->paths,
+        .deflate = listening->deflate,
         .manual = listening->manual,
         .user = listening->user,
     };
@@ -144,7 +145,8 @@ static int open_socket(struct wsr_listening *listening, const wsr_listen_config 
 static int check_config(const wsr_listen_config *config)
 {
     const wsr_endpoint_config endpoint = {
-        .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths};
+        .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths,
+        .deflate = config->deflate};
     return wsr_handshake_check(&endpoint);
 }
 
@@ -184,6 +186,7 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
         return error;
     listening->manual = config.manual;
     listening->user = config.user;
+    listening->deflate = config.deflate;
     engine->accepted = accepted;
     engine->timed = timed;
     unsigned i = (unsigned)(listening - engine->listening);

@@ -20,6 +20,7 @@ typedef struct wsr_connect_config {
     const char *subprotocols; /* offered, comma-separated [NULL: none] */
     const char *headers;      /* further header lines, each ended by CR LF [NULL: none] */
     void *user;
+    wsr_deflate deflate;      /* permessage-deflate, offered [off] */
 } wsr_connect_config;
 
 #define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }

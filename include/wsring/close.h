@@ -102,7 +102,7 @@ typedef struct wsr_close_record {
     uint64_t bytes_in, bytes_out;       /* bytes of their payloads */
     uint64_t frames_in, frames_out;     /* frames of every kind */
     uint64_t messages_undelivered;      /* of messages_out: dropped here, no byte of them given to the transport */
-    uint64_t bytes_undelivered;         /* bytes of their payloads */
+    uint64_t bytes_undelivered;         /* bytes of their payloads, as they would have been sent: compressed or not */
     uint64_t messages_unconfirmed;      /* of messages_out: given to the transport in whole or in part, and the end came
                                            before the transport took all of it; the peer may have seen them or not */
     uint64_t lifetime_ns;               /* from the transport's opening to its end */

@@ -84,6 +84,7 @@ typedef struct wsr_endpoint_config {
     const char *origins; /* those let in, as wsr_listen_config has it; NULL: any */
     const char *paths;   /* those served, likewise; NULL: any */
     void *user;          /* goes into every event */
+    wsr_deflate deflate; /* either role: permessage-deflate [off] */
 } wsr_endpoint_config;
 
 #define WSR_ENDPOINT_CONFIG_INIT { .size = sizeof(wsr_endpoint_config) }
@@ -133,7 +134,8 @@ WSR_API WSR_MUST_USE int wsr_endpoint_eof(wsr_endpoint *endpoint, uint64_t now_n
 WSR_API bool wsr_endpoint_wants_shutdown(const wsr_endpoint *endpoint);
 
 /*
- * Queues a message (WSR_TEXT, WSR_BINARY) or a control frame (WSR_PING, WSR_PONG; at most 125 bytes); copies the payload.
+ * Queues a message (WSR_TEXT, WSR_BINARY; WSR_TEXT_PLAIN, WSR_BINARY_PLAIN: not compressed) or a control frame (WSR_PING,
+ * WSR_PONG; at most 125 bytes); copies the payload.
  * Control frames go before messages not yet drained. While what was drained is not sent, one ping and one pong wait, the
  * newest of each.
  * Returns 0, WSR_ESTATE (not open, or closing), WSR_EFULL, WSR_ETOOBIG, WSR_EINVAL, WSR_ENOMEM, WSR_ERANDOM. On an error

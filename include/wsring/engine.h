@@ -73,7 +73,8 @@ WSR_API WSR_MUST_USE int wsr_engine_fd(wsr_engine *engine);
 WSR_API void wsr_wake(wsr_engine *engine);
 
 /*
- * Queues a message (WSR_TEXT, WSR_BINARY) or a control frame (WSR_PING, WSR_PONG; at most 125 bytes). Copies the payload.
+ * Queues a message (WSR_TEXT, WSR_BINARY; WSR_TEXT_PLAIN, WSR_BINARY_PLAIN: not compressed) or a control frame (WSR_PING,
+ * WSR_PONG; at most 125 bytes). Copies the payload.
  * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or closing), WSR_EFULL (the outbox is at its limit: WRITABLE will come when
  * it is half empty), WSR_ETOOBIG, WSR_EINVAL, WSR_ENOMEM, WSR_ERANDOM. On an error nothing was queued.
  */

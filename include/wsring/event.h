@@ -36,7 +36,8 @@ enum {
      * begins the next piece. Behind a FIRST without its LAST comes only CLOSED: the message was not finished, or was wrong.
      */
     WSR_EVENT_FIRST = 2,
-    WSR_EVENT_LAST = 4
+    WSR_EVENT_LAST = 4,
+    WSR_EVENT_DEFLATED = 8 /* MESSAGE, CHUNK: it came compressed (permessage-deflate); data is not */
 };
 
 typedef struct wsr_event {

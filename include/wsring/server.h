@@ -27,6 +27,7 @@ typedef struct wsr_listen_config {
     const char *origins;
     const char *paths;        /* those served, comma-separated, without query: "/, /chat"; all others get 404 [NULL: any] */
     void *user;               /* the user pointer of its connections */
+    wsr_deflate deflate;      /* permessage-deflate for clients that offer it [off] */
 } wsr_listen_config;
 
 #define WSR_LISTEN_CONFIG_INIT { .size = sizeof(wsr_listen_config) }

@@ -47,14 +47,17 @@ typedef uint64_t wsr_conn;
 
 typedef enum wsr_role { WSR_SERVER = 0, WSR_CLIENT = 1 } wsr_role;
 
-/* RFC 6455 section 5.2. The values are those on the wire. */
+/* RFC 6455 section 5.2. The low byte is the value on the wire. */
 typedef enum wsr_opcode {
     WSR_CONTINUATION = 0x0,
     WSR_TEXT = 0x1,
     WSR_BINARY = 0x2,
     WSR_CLOSE = 0x8,
     WSR_PING = 0x9,
-    WSR_PONG = 0xA
+    WSR_PONG = 0xA,
+    /* only to send with: a message that is not to be compressed, whatever the ends agreed on */
+    WSR_TEXT_PLAIN = 0x101,
+    WSR_BINARY_PLAIN = 0x102
 } wsr_opcode;
 
 /*

@@ -144,6 +144,8 @@ static void take_event(struct talk *talk, const wsr_event *event)
     }
     if (event->type == WSR_EVENT_CHUNK && !take_chunk(talk, event))
         return;
+    if ((event->flags & WSR_EVENT_DEFLATED) != 0)
+        talk->deflated_n++;
     if (event->type == WSR_EVENT_MESSAGE && talk->chunk_opcode != 0)
         die("a message inside another");
     if ((event->flags & WSR_EVENT_AFTER_CLOSE) != 0)
@@ -210,14 +212,19 @@ int talk_open_only(struct talk *talk, const wsr_endpoint_config *config)
 void talk_handshake(struct talk *talk)
 {
     static const char request[] = "GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
     static const char answer[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+                                 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    char text[1024];
+    int len = snprintf(text, sizeof text, "%s%s%s%s\r\n", talk->role == WSR_SERVER ? request : answer,
+                       talk->extensions != NULL ? "Sec-WebSocket-Extensions: " : "", talk->extensions != NULL ? talk->extensions : "",
+                       talk->extensions != NULL ? "\r\n" : "");
+    if (len < 0 || (size_t)len >= sizeof text)
+        die("a handshake that does not fit");
     bool blocked = talk->blocked;
     talk->blocked = false;
     (void)talk_flush(talk); /* a client's request */
-    const char *text = talk->role == WSR_SERVER ? request : answer;
-    talk_feed(talk, (const uint8_t *)text, strlen(text));
+    talk_feed(talk, (const uint8_t *)text, (size_t)len);
     talk->blocked = blocked;
     talk->sent.len = 0;
 }
@@ -372,6 +379,7 @@ bool talk_describe(struct vectors_bytes *out, const uint8_t *p, size_t len)
         if ((header.first & 15) == WSR_CLOSE) {
             describe_close(out, payload, payload_len);
         } else {
+            put(out, (header.first & WSR_RSV1) != 0 ? "deflated " : "");
             put(out, wsr_opcode_name(header.first & 15));
             put(out, (header.first & WSR_FIN) != 0 ? "" : "...");
             talk_payload(out, payload, payload_len);

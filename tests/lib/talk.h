@@ -31,6 +31,7 @@ struct talk {
     unsigned cap;                 /* events a call, at most TALK_EVENTS_MAX, which 0 stands for */
     bool blocked;                 /* the transport takes nothing */
     bool no_random;               /* there are no random bytes */
+    const char *extensions;       /* what the peer says of them in the handshake; NULL: nothing */
     uint64_t now_ns;
     uint32_t random_counter;
     struct talk_heap heap;
@@ -41,6 +42,7 @@ struct talk {
     unsigned long events;
     struct vectors_bytes chunks;  /* of a message whose last has not come */
     unsigned long chunks_n;       /* CHUNK events, ever */
+    unsigned long deflated_n;     /* messages that came compressed */
     uint8_t chunk_opcode;         /* not 0: between the first and the last */
 };
 
@@ -68,7 +70,10 @@ size_t talk_take(struct talk *talk, size_t bytes);
 /* One frame as the peer of this role has to write it. */
 void talk_frame(struct vectors_bytes *out, wsr_role role, uint8_t first, const void *payload, size_t len);
 
-/* Whole frames, one a line, unmasked: "text Hello", "text... Hel" without FIN, "close 1002 reason". False if they are not frames. */
+/*
+ * Whole frames, one a line, unmasked: "text Hello", "text... Hel" without FIN, "deflated text (...)" with RSV1, "close 1002
+ * reason". False if they are not frames.
+ */
 bool talk_describe(struct vectors_bytes *out, const uint8_t *p, size_t len);
 
 /* A payload as the lines have it, a blank before it. */
