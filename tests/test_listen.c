@@ -215,6 +215,56 @@ static void texts_outlive_their_listener(void **unused)
     wsr_engine_close(w.engine);
 }
 
+static bool memory_is_out;
+
+static void *failing_alloc(void *context, size_t size)
+{
+    (void)context;
+    return memory_is_out ? NULL : malloc(size);
+}
+
+static void *failing_resize(void *context, void *ptr, size_t old_size, size_t size)
+{
+    (void)context;
+    (void)old_size;
+    return memory_is_out ? NULL : realloc(ptr, size);
+}
+
+static void failing_release(void *context, void *ptr, size_t size)
+{
+    (void)context;
+    (void)size;
+    free(ptr);
+}
+
+static void there_is_an_end_of_listeners_and_of_memory(void **unused)
+{
+    (void)unused;
+    static const wsr_allocator allocator = {NULL, failing_alloc, failing_resize, failing_release};
+    struct world w = {0};
+    wsr_listener listeners[65];
+    wsr_config engine = WSR_CONFIG_INIT;
+    engine.allocator = &allocator;
+    assert_int_equal(wsr_engine_open(&w.engine, &engine), WSR_OK);
+    wsr_listen_config config = WSR_LISTEN_CONFIG_INIT;
+    config.paths = "/";
+    memory_is_out = true;
+    assert_int_equal(wsr_listen(w.engine, &config, &listeners[0]), WSR_ENOMEM);
+    memory_is_out = false;
+    for (unsigned i = 0; i < 64; i++)
+        assert_true(listen_on(&w, &config, &listeners[i]) != 0);
+    assert_int_equal(wsr_listen(w.engine, &config, &listeners[64]), WSR_ELIMIT);
+    assert_int_equal(wsr_unlisten(w.engine, listeners[63]), WSR_OK);
+    assert_int_equal(wsr_unlisten(w.engine, listeners[63]), WSR_ESTALE);
+    assert_int_equal(wsr_listen_port(w.engine, listeners[63]), 0);
+    assert_int_equal(wsr_unlisten(w.engine, 0), WSR_ESTALE);
+    assert_int_equal(wsr_unlisten(w.engine, 65), WSR_ESTALE);
+    assert_int_equal(wsr_accept(w.engine, 1, NULL, NULL), WSR_ESTALE);
+    assert_int_equal(wsr_refuse(w.engine, 1, 404, NULL, (wsr_slice){NULL, 0}), WSR_ESTALE);
+    assert_int_equal(status_of(&w, wsr_listen_port(w.engine, listeners[0]), "/", NULL), 101);
+    wsr_engine_close(w.engine);
+}
+
 static void expect_refused(wsr_engine *engine, const wsr_listen_config *config)
 {
     wsr_listener listener = 77;
@@ -311,6 +361,7 @@ int main(void)
         cmocka_unit_test(several_listeners_have_each_their_own),
         cmocka_unit_test(the_application_is_asked_about_the_rest),
         cmocka_unit_test(texts_outlive_their_listener),
+        cmocka_unit_test(there_is_an_end_of_listeners_and_of_memory),
         cmocka_unit_test(configs_are_checked_at_once),
         cmocka_unit_test(configs_of_other_headers_are_understood),
     };

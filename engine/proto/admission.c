@@ -64,6 +64,16 @@ static bool read_origin(wsr_slice text, struct origin *out)
     return true;
 }
 
+/* RFC 3986 lets a host have one, but nobody's has: whoever lists it takes it for a pattern. */
+static bool has_star(wsr_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '*')
+            return true;
+    }
+    return false;
+}
+
 bool wsr_admission_origins_valid(wsr_slice origins)
 {
     wsr_slice item;
@@ -71,7 +81,8 @@ bool wsr_admission_origins_valid(wsr_slice origins)
     if (origins.len == 0)
         return true;
     while (wsr_http_list_next(&origins, &item)) {
-        if (!wsr_http_equal(item, WSR_SLICE("null")) && !wsr_http_equal(item, WSR_SLICE("none")) && !read_origin(item, &origin))
+        if (!wsr_http_equal(item, WSR_SLICE("null")) && !wsr_http_equal(item, WSR_SLICE("none")) &&
+            (!read_origin(item, &origin) || has_star(item)))
             return false;
     }
     return true;

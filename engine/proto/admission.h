@@ -10,7 +10,7 @@
 #include "proto/http.h"
 
 /*
- * Each item an origin as a browser sends it, scheme "://" host [":" port] and nothing behind; or "null", what a browser sends
+ * Each item an origin as a browser sends it, scheme "://" host [":" port] and nothing behind (there are no patterns); or "null", what a browser sends
  * where there is no origin to tell; or "none", which stands for requests without an Origin header: programs.
  */
 bool wsr_admission_origins_valid(wsr_slice origins);
