@@ -13,7 +13,7 @@ leave()
 trap leave EXIT
 limit=65536
 answers=''
-case $1 in */release | */debug) ;; *) answers=answers-only ;; esac
+case $1 in */release | */debug) ;; *) answers='answers-only' ;; esac
 
 mkfifo "$work/ready"
 "$WSRING" serve --port 0 --quiet --message-max $limit >"$work/ready" 2>"$work/err" </dev/null &

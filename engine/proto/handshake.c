@@ -224,8 +224,7 @@ static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
         fail(ep, batch->now_ns, WSR_ENOMEM, head.status);
         return;
     }
-    wsr_response *kept = (wsr_response *)(void *)shown->data;
-    (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_OPEN, shown->data, sizeof *kept);
+    (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_OPEN, shown->data, sizeof response);
     open_frames(ep, batch->now_ns, shown);
 }
 

@@ -107,11 +107,13 @@ static int copy_texts(const wsr_allocator *allocator, struct wsr_listening *list
     size_t bytes = 0;
     for (unsigned i = 0; i < 3; i++)
         bytes += from[i] != NULL ? strlen(from[i]) + 1 : 0;
-    listening->texts_bytes = bytes;
-    listening->texts = bytes > 0 ? allocator->alloc(allocator->context, bytes) : NULL;
-    if (bytes > 0 && listening->texts == NULL)
+    if (bytes == 0)
+        return WSR_OK;
+    char *at = allocator->alloc(allocator->context, bytes);
+    if (at == NULL)
         return WSR_ENOMEM;
-    char *at = listening->texts;
+    listening->texts = at;
+    listening->texts_bytes = bytes;
     for (unsigned i = 0; i < 3; i++) {
         *to[i] = from[i] != NULL ? at : NULL;
         if (from[i] != NULL)
