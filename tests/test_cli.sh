@@ -130,6 +130,7 @@ bad 'message-max 4Kx' serve --message-max 4Kx
 bad 'idle-timeout 0' serve --idle-timeout 0
 bad 'ping-interval 0' serve --ping-interval 0
 bad 'ping-timeout soon' serve --ping-timeout soon
+bad 'deflate-level 10' serve --deflate-level 10
 bad "origin ''" serve --origin ''
 bad "path '/a,/b'" serve --path /a,/b
 bad "'extra'" serve extra
@@ -241,6 +242,30 @@ check "an unknown subprotocol is not" eval '[ "$(cat "$tmp/out")" = none ]'
 kill -TERM "$server"
 ends "$server"
 check "two threads drain, exit 0" exits 0
+
+# --- Compression: offered by serve unless told otherwise, and by load if told to -----------------------------------------
+
+# deflates NAME WANTED OPTION...: how many echoes come compressed from a server with these options.
+deflates()
+{
+    local name=$1 wanted=$2
+    shift 2
+    serve "$name" "$@"
+    run "$wsring" load "ws://127.0.0.1:$port/" --deflate -n 400 -c 4 -s 0-64KiB -d 3 --mix --fragment 25% --json
+    check "load --deflate against serve $*" eval "exits 0 && json 'd[\"complete\"] and d[\"messages\"][\"deflated\"] $wanted'"
+    kill -TERM "$server"
+    ends "$server"
+}
+deflates takeover '> 200' --deflate-takeover
+deflates level '> 200' --deflate-level 6
+deflates none '== 0' --no-deflate
+serve deflate
+run "$wsring" load "ws://127.0.0.1:$port/" -n 100 -c 2 -s 4KiB --deflate
+check "serve compresses for those who offer it, and load says so" eval 'exits 0 && out_has "^deflate   100 echoes came compressed$"'
+run "$wsring" load "ws://127.0.0.1:$port/" -n 100 -c 2 -s 4KiB
+check "nothing is compressed for those who do not" eval 'exits 0 && ! out_has "^deflate"'
+kill -TERM "$server"
+ends "$server"
 
 serve door --origin https://example.com --origin none --path / --path /chat
 for want in "101 /" "101 /chat?room=1 https://example.com" "403 /chat https://evil.example" "404 /other" "404 /other https://example.com"; do

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <wsring/simd.h>
 
+#include "lib/deflated.h"
 #include "tools/corpus.h"
 
 static struct corpus corpus;
@@ -18,7 +19,7 @@ static struct corpus corpus;
 static int make(void **state)
 {
     (void)state;
-    return corpus_make(&corpus, 1 << 20, 1) ? 0 : -1;
+    return corpus_make(&corpus, 1 << 20, 1, false) ? 0 : -1;
 }
 
 static int drop(void **state)
@@ -38,8 +39,8 @@ static void test_same_seed_same_bytes(void **state)
 {
     (void)state;
     struct corpus again, other;
-    assert_true(corpus_make(&again, 1 << 20, 1));
-    assert_true(corpus_make(&other, 1 << 20, 2));
+    assert_true(corpus_make(&again, 1 << 20, 1, false));
+    assert_true(corpus_make(&other, 1 << 20, 2, false));
     assert_memory_equal(again.binary, corpus.binary, corpus.bytes);
     assert_memory_equal(again.text, corpus.text, corpus.bytes);
     assert_memory_not_equal(other.binary, corpus.binary, 4096);
@@ -112,6 +113,27 @@ static void test_offsets_come_back_only_after_all(void **state)
     free(seen);
 }
 
+/* A corpus that repeats itself is still text, still varied, and becomes much smaller; the other does not. */
+static void test_repeats_can_be_compressed(void **state)
+{
+    (void)state;
+    struct corpus repeats;
+    struct vectors_bytes out = {NULL, 0, 0};
+    assert_true(corpus_make(&repeats, 1 << 20, 1, true));
+    assert_true(is_text(repeats.text, repeats.bytes));
+    const struct {
+        const uint8_t *p;
+        bool repeats;
+    } cases[] = {{repeats.binary, true}, {repeats.text, true}, {corpus.binary, false}, {corpus.text, false}};
+    for (unsigned i = 0; i < 4; i++) {
+        out.len = 0;
+        deflated_message(&out, cases[i].p + 5000, 1000);
+        assert_true(cases[i].repeats ? out.len < 650 : out.len > 900);
+    }
+    vectors_bytes_free(&out);
+    corpus_free(&repeats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_text_has_characters_of_every_length),
         cmocka_unit_test(test_messages_in_a_row_differ),
         cmocka_unit_test(test_offsets_come_back_only_after_all),
+        cmocka_unit_test(test_repeats_can_be_compressed),
     };
     return cmocka_run_group_tests_name("corpus", tests, make, drop);
 }

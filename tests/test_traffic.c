@@ -257,7 +257,7 @@ static struct traffic t;
 static int make(void **state)
 {
     (void)state;
-    return size_mix_parse("20-4KiB", &sizes) == NULL && corpus_make(&corpus, sizes.max, 1) ? 0 : -1;
+    return size_mix_parse("20-4KiB", &sizes) == NULL && corpus_make(&corpus, sizes.max, 1, false) ? 0 : -1;
 }
 
 static int drop(void **state)

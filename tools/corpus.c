@@ -48,9 +48,44 @@ static unsigned put_character(uint8_t *out, uint64_t r)
     return 4;
 }
 
-bool corpus_make(struct corpus *corpus, uint32_t message_bytes_max, uint64_t seed)
+/* Does a character begin at p? (RFC 3629: all other bytes of a character are 10xxxxxx.) */
+static bool begins(uint8_t byte)
 {
-    uint32_t bytes = CORPUS_OFFSETS + CORPUS_SLACK + message_bytes_max + 8;
+    return (byte & 0xc0) != 0x80;
+}
+
+/* A run of what stands before `at`, whole characters if it is text. Returns its bytes. */
+static uint32_t repeat(uint8_t *bytes, uint32_t at, bool text, uint64_t r)
+{
+    uint32_t from = at - 32 - (uint32_t)(r >> 8) % 480, len = 8 + (uint32_t)(r >> 32) % 24;
+    while (text && !begins(bytes[from]))
+        from--;
+    while (text && !begins(bytes[from + len]))
+        len--;
+    memcpy(bytes + at, bytes + from, len);
+    return len;
+}
+
+static void fill(uint8_t *bytes, uint32_t n, bool text, bool repeats, uint64_t *state)
+{
+    uint32_t at = 0;
+    while (at + 32 <= n) {
+        uint64_t r = corpus_random(state);
+        if (repeats && at >= 1024 && (r & 3) != 0) {
+            at += repeat(bytes, at, text, r);
+        } else if (text) {
+            at += put_character(bytes + at, r);
+        } else {
+            memcpy(bytes + at, &r, 8);
+            at += 8;
+        }
+    }
+    memset(bytes + at, '.', n - at);
+}
+
+bool corpus_make(struct corpus *corpus, uint32_t message_bytes_max, uint64_t seed, bool repeats)
+{
+    uint32_t bytes = CORPUS_OFFSETS + CORPUS_SLACK + message_bytes_max + 32;
     corpus->bytes = bytes;
     corpus->binary = malloc(bytes);
     corpus->text = malloc(bytes);
@@ -59,15 +94,8 @@ bool corpus_make(struct corpus *corpus, uint32_t message_bytes_max, uint64_t see
         return false;
     }
     uint64_t state = corpus_seed(seed, UINT64_MAX - 1);
-    uint32_t at = 0;
-    for (; at + 8 <= bytes; at += 8) {
-        uint64_t r = corpus_random(&state);
-        memcpy(corpus->binary + at, &r, 8);
-    }
-    memset(corpus->binary + at, 0x5a, bytes - at);
-    for (at = 0; at + 4 <= bytes;)
-        at += put_character(corpus->text + at, corpus_random(&state));
-    memset(corpus->text + at, '.', bytes - at);
+    fill(corpus->binary, bytes, false, repeats, &state);
+    fill(corpus->text, bytes, true, repeats, &state);
     return true;
 }
 
@@ -76,12 +104,6 @@ void corpus_free(struct corpus *corpus)
     free(corpus->binary);
     free(corpus->text);
     corpus->binary = corpus->text = NULL;
-}
-
-/* Does a character begin at p? (RFC 3629: all other bytes of a character are 10xxxxxx.) */
-static bool begins(uint8_t byte)
-{
-    return (byte & 0xc0) != 0x80;
 }
 
 struct corpus_slice corpus_next(const struct corpus *corpus, bool text, uint32_t len, uint32_t *cursor)

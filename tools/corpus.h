@@ -1,10 +1,10 @@
 /*
  * tools/corpus.h - the bytes that load messages are made of, such that what an echo must be is known without keeping it.
  *
- * Two texts are made once from a seed: random bytes, and random UTF-8 of one to four bytes a character. A message is a slice
- * of one of them, so sending needs no copy and verifying is one memcmp. Messages in flight on a connection lie at different
- * offsets (corpus_next), so one that came in another's place is seen by its bytes (except where it is only a few bytes long
- * and two places hold the same).
+ * Two texts are made once from a seed: random bytes, and random UTF-8 of one to four bytes a character; both repeat themselves if
+ * they are to be compressible. A message is a slice of one of them, so sending needs no copy and verifying is one memcmp.
+ * Messages in flight on a connection lie at different offsets (corpus_next), so one that came in another's place is seen by
+ * its bytes (except where it is only a few bytes long and two places hold the same).
  */
 #ifndef TOOLS_CORPUS_H
 #define TOOLS_CORPUS_H
@@ -28,8 +28,11 @@ struct corpus_slice {
     uint32_t len; /* bytes */
 };
 
-/* Makes a corpus for messages of up to message_bytes_max. False: out of memory. */
-bool corpus_make(struct corpus *corpus, uint32_t message_bytes_max, uint64_t seed);
+/*
+ * Makes a corpus for messages of up to message_bytes_max. repeats: three quarters of it are runs of 8 to 31 bytes from at most
+ * half a KiB before. False: out of memory.
+ */
+bool corpus_make(struct corpus *corpus, uint32_t message_bytes_max, uint64_t seed, bool repeats);
 void corpus_free(struct corpus *corpus);
 
 /*

@@ -191,7 +191,7 @@ static int start_load(struct demo *d)
         .sizes = &d->sizes,
         .corpus = &d->corpus,
     };
-    if (!corpus_make(&d->corpus, d->sizes.max, config.seed)) {
+    if (!corpus_make(&d->corpus, d->sizes.max, config.seed, false)) {
         cmd_complain("demo", "out of memory");
         return WSR_EXIT_FAILED;
     }

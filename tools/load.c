@@ -33,7 +33,7 @@ struct arguments {
     bool json, quiet;
 };
 
-enum { KEY_TEXT = 1, KEY_BINARY, KEY_MIX, KEY_FRAGMENT, KEY_PING, KEY_SEED, KEY_JSON, KEY_THREADS, KEY_PATIENCE };
+enum { KEY_TEXT = 1, KEY_BINARY, KEY_MIX, KEY_FRAGMENT, KEY_PING, KEY_SEED, KEY_JSON, KEY_THREADS, KEY_PATIENCE, KEY_DEFLATE };
 
 static const struct argp_option options[] = {
     {"connections", 'c', "N", 0, "connections, all open before the first message is sent (10)", 1},
@@ -46,6 +46,7 @@ static const struct argp_option options[] = {
     {"mix", KEY_MIX, NULL, 0, "as many text as binary messages", 2},
     {"fragment", KEY_FRAGMENT, "FRACTION", 0, "send this part of the messages in two to eight fragments: 0.25, 25% (0)", 2},
     {"ping", KEY_PING, "FRACTION", 0, "send a ping before this part of the messages (0)", 2},
+    {"deflate", KEY_DEFLATE, NULL, 0, "offer permessage-deflate, and make messages that can be compressed", 2},
     {"threads", KEY_THREADS, "N", 0, "engines, each on a thread of its own with its share of the connections (1)", 3},
     {"seed", KEY_SEED, "N", 0, "another seed makes other messages in another order (1)", 3},
     {"patience", KEY_PATIENCE, "TIME", 0, "give up when nothing has come for this long (10s)", 3},
@@ -125,6 +126,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_PING:
         parse_part(state, "--ping", value, &a->traffic.pinged);
+        break;
+    case KEY_DEFLATE:
+        a->traffic.deflate = (wsr_deflate){.on = true, .send_takeover = true, .receive_takeover = true};
         break;
     case KEY_THREADS:
         parse_count(state, "--threads", value, THREADS_MAX, &n);
@@ -216,6 +220,7 @@ static int report(const struct arguments *a, const struct load_worker *workers, 
     result.sizes = a->sizes_text;
     result.kind = a->kind;
     result.seed = a->traffic.seed;
+    result.deflate = a->traffic.deflate.on;
     result.interrupted = signals_count() > 0;
     result.totals = totals;
     if (totals->last_echo_ns > totals->first_send_ns)
@@ -236,7 +241,7 @@ static int report(const struct arguments *a, const struct load_worker *workers, 
 static int load(struct arguments *a, struct load_worker *workers, struct traffic_totals *totals)
 {
     struct corpus corpus;
-    if (!corpus_make(&corpus, a->sizes.max, a->traffic.seed)) {
+    if (!corpus_make(&corpus, a->sizes.max, a->traffic.seed, a->traffic.deflate.on)) {
         cmd_complain("load", "out of memory");
         return WSR_EXIT_FAILED;
     }

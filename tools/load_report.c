@@ -62,6 +62,8 @@ void report_text(FILE *out, const struct load_result *r)
                 i + 1 < QUANTILES_N ? "," : "\n");
     if (t->fragmented > 0)
         fprintf(out, "fragments %" PRIu64 " messages were sent in fragments\n", t->fragmented);
+    if (r->deflate)
+        fprintf(out, "deflate   %" PRIu64 " echoes came compressed\n", t->deflated);
     if (t->pings > 0)
         fprintf(out, "pings     %" PRIu64 " sent, %" PRIu64 " pongs%s\n", t->pings, t->pongs, t->wrong_pongs > 0 ? ", some of them WRONG" : "");
     print_errors(out, t);
@@ -133,8 +135,9 @@ void report_json(FILE *out, const struct load_result *r)
             r->connections, t->opened, t->failed, t->ended_early);
     fprintf(out,
             "\"messages\": {\"sent\": %" PRIu64 ", \"echoed\": %" PRIu64 ", \"undelivered\": %" PRIu64 ", \"in_doubt\": %" PRIu64
-            ", \"unaccounted\": %" PRIu64 ", \"surplus\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"text\": %" PRIu64 ", \"fragmented\": %" PRIu64 "}, ",
-            t->sent, t->echoed, t->undelivered, t->in_doubt, t->unaccounted, t->surplus, t->wrong, t->texts, t->fragmented);
+            ", \"unaccounted\": %" PRIu64 ", \"surplus\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"text\": %" PRIu64 ", \"fragmented\": %" PRIu64
+            ", \"deflated\": %" PRIu64 "}, ",
+            t->sent, t->echoed, t->undelivered, t->in_doubt, t->unaccounted, t->surplus, t->wrong, t->texts, t->fragmented, t->deflated);
     fprintf(out, "\"bytes\": {\"sent\": %" PRIu64 ", \"echoed\": %" PRIu64 "}, ", t->sent_bytes, t->echoed_bytes);
     fprintf(out, "\"pings\": {\"sent\": %" PRIu64 ", \"pongs\": %" PRIu64 ", \"wrong\": %" PRIu64 "}, ", t->pings, t->pongs, t->wrong_pongs);
     json_latency(out, &t->latency);

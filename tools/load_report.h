@@ -15,6 +15,7 @@ struct load_result {
     uint64_t seed;
     double seconds;           /* from the first message sent to the last echo */
     double cpu_seconds;       /* user and system, of this process, while it sent */
+    bool deflate;             /* compression was offered */
     bool interrupted;
     bool complete;            /* every byte verified, and nothing else to report */
     const struct traffic_totals *totals;

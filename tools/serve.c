@@ -42,7 +42,7 @@ struct server {
 
 enum {
     KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_PING_INTERVAL, KEY_PING_TIMEOUT, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD,
-    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_STATS
+    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_STATS
 };
 
 static const struct argp_option options[] = {
@@ -53,6 +53,9 @@ static const struct argp_option options[] = {
     {"origin", KEY_ORIGIN, "ORIGIN", 0, "an Origin to let in, as in https://example.com; repeat it; all others get 403 (any)", 2},
     {"path", KEY_PATH, "PATH", 0, "a path to serve, as in /chat; repeat it; all others get 404 (any)", 2},
     {"message-max", KEY_MESSAGE_MAX, "SIZE", 0, "largest message to accept, as in 64KiB; larger ones close with 1009 (16MiB)", 2},
+    {"no-deflate", KEY_NO_DEFLATE, NULL, 0, "do not compress, even for clients that offer it (permessage-deflate)", 2},
+    {"deflate-level", KEY_DEFLATE_LEVEL, "N", 0, "0: fast; 1 to 9: zlib's levels, smaller and much slower (0)", 2},
+    {"deflate-takeover", KEY_DEFLATE_TAKEOVER, NULL, 0, "let messages refer back to earlier ones: smaller, for some 120 KiB a connection", 2},
     {"connections", KEY_CONNECTIONS, "N", 0, "most connections at once, each thread (16384)", 2},
     {"idle-timeout", KEY_IDLE, "TIME", 0, "close a connection that was silent this long, in spite of pings (120s)", 2},
     {"ping-interval", KEY_PING_INTERVAL, "TIME", 0, "ping a connection that was silent this long (a third of the idle time)", 2},
@@ -105,6 +108,17 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_MESSAGE_MAX:
         if (!parse_size(value, &engine->limits.message_bytes_max) || engine->limits.message_bytes_max == 0)
             argp_error(state, "--message-max %s: not a size such as 65536, 64KiB, 16MiB", value);
+        break;
+    case KEY_NO_DEFLATE:
+        a->echo.listen.deflate.on = false;
+        break;
+    case KEY_DEFLATE_LEVEL:
+        if (!parse_number(value, 0, 9, &n))
+            argp_error(state, "--deflate-level %s: not a number from 0 to 9", value);
+        a->echo.listen.deflate.level = (uint8_t)n;
+        break;
+    case KEY_DEFLATE_TAKEOVER:
+        a->echo.listen.deflate.send_takeover = a->echo.listen.deflate.receive_takeover = true;
         break;
     case KEY_CONNECTIONS:
         if (!parse_number(value, 1, (1u << 24) - 2, &n))
@@ -375,6 +389,7 @@ int wsr_cmd_serve(int argc, char **argv)
     };
     a.echo.engine.connections_max = 16384;
     a.echo.engine.limits.message_bytes_max = 16 << 20;
+    a.echo.listen.deflate.on = true;
     a.echo.listen.host = "127.0.0.1";
     a.echo.listen.port = 8080;
     argp_parse(&argp, argc, argv, 0, NULL, &a);

@@ -97,6 +97,7 @@ static void connect_one(struct traffic *t)
     config.port = t->config.port;
     config.host = t->config.host;
     config.target = t->config.target;
+    config.deflate = t->config.deflate;
     config.user = c;
     int result = wsr_connect(t->engine, &config, &c->id);
     if (result != WSR_OK) {
@@ -294,6 +295,7 @@ void traffic_totals_add(struct traffic_totals *into, const struct traffic_totals
     into->echoed += from->echoed;
     into->echoed_bytes += from->echoed_bytes;
     into->wrong += from->wrong;
+    into->deflated += from->deflated;
     into->undelivered += from->undelivered;
     into->in_doubt += from->in_doubt;
     into->unaccounted += from->unaccounted;

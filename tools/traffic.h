@@ -26,6 +26,7 @@ struct traffic_config {
     uint32_t connections;
     uint32_t depth;                  /* messages in flight on a connection, at most */
     double text, fragmented, pinged; /* fractions of the messages: text, sent in fragments, with a ping before */
+    wsr_deflate deflate;             /* to offer */
     uint64_t messages_max;           /* to send, all connections together; 0: no end */
     uint64_t seed;
     const struct size_mix *sizes;
@@ -40,6 +41,7 @@ struct traffic_totals {
     uint64_t sent, sent_bytes; /* messages, and the bytes of their payloads */
     uint64_t echoed, echoed_bytes;
     uint64_t wrong;           /* of the echoed: not the bytes, length, type or turn that was sent */
+    uint64_t deflated;        /* of the echoed: came compressed */
     uint64_t undelivered, in_doubt, unaccounted;
     uint64_t surplus;         /* messages received that nothing was sent for; part of unaccounted */
     uint64_t fragmented, texts; /* of the sent */

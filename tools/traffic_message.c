@@ -150,6 +150,7 @@ void traffic_verify(struct traffic *t, struct traffic_conn *c, const wsr_event *
     histogram_record(&t->totals.latency, event->time_ns > m->sent_ns ? event->time_ns - m->sent_ns : 0);
     t->totals.last_echo_ns = event->time_ns;
     t->totals.echoed++;
+    t->totals.deflated += (event->flags & WSR_EVENT_DEFLATED) != 0;
     t->totals.echoed_bytes += event->data.len;
     t->in_flight--;
     t->in_flight_bytes -= m->len;
