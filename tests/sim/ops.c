@@ -314,6 +314,7 @@ void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe)
     } else if (op->opcode != IORING_OP_ASYNC_CANCEL && op->opcode != IORING_OP_CONNECT && sim_chance(sim_knobs.delay_percent)) {
         schedule(op);
     } else {
+        op->state = SIM_QUEUED; /* it has its turn: what it does to its file must not wake it */
         sim_op_try(op);
     }
 }
