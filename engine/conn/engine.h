@@ -46,10 +46,6 @@ enum { /* wsr_connection.state */
     WSR_CONN_CONNECTED = 512  /* was connected by a connect */
 };
 
-struct wsr_list_link {
-    struct wsr_connection *next;
-};
-
 struct wsr_connection {
     struct wsr_endpoint ep;
     struct wsr_timer timer;
@@ -61,7 +57,8 @@ struct wsr_connection {
     int end_errno;
     uint16_t state;
     uint8_t armed;
-    uint8_t cancels; /* cancel operations under way */
+    uint8_t cancelled; /* those of them that a cancel was queued for */
+    uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
     bool live;       /* not free */
 };
 
@@ -148,6 +145,13 @@ struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id);
 /* Slot by number, live or not; NULL past the end. */
 struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot);
 
+/* The last completion of an operation came. */
+static inline void wsr_conn_disarmed(struct wsr_connection *c, unsigned which)
+{
+    c->armed &= (uint8_t)~which;
+    c->cancelled &= (uint8_t)~which;
+}
+
 static inline wsr_conn wsr_conn_id(const struct wsr_connection *c)
 {
     return (uint64_t)c->slot << 32 | c->generation;
@@ -161,6 +165,11 @@ struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpo
 void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_first);
 /* After anything that may have changed the endpoint: sends, shuts down, lets go, and sets the timer as needed. */
 void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c);
+/*
+ * Queues a cancel for each of `which` (WSR_ARMED_*) that is armed and has none yet. False: the ring refused one for now; then
+ * the connection is on the pending list, where it is tried again.
+ */
+bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned which);
 /* An operation of it has ended: frees what can be. */
 void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c);
 /* Its timer fired. */

@@ -27,14 +27,6 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
         c->state |= WSR_CONN_FULL, wsr_conn_pending(engine, c); /* the ring refuses for now: tried again with the backlog */
 }
 
-static void disarm(wsr_engine *engine, struct wsr_connection *c)
-{
-    wsr_conn id = wsr_conn_id(c);
-    if ((c->armed & WSR_ARMED_RECEIVE) != 0 &&
-        wsr_ring_cancel(engine->ring, WSR_TAG(WSR_OP_RECEIVE, id), WSR_TAG(WSR_OP_CANCEL, id)) == 0)
-        c->cancels++;
-}
-
 /* Keeps a copy behind what is kept already. */
 static int backlog_append(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len)
 {
@@ -53,9 +45,9 @@ static int backlog_append(wsr_engine *engine, struct wsr_connection *c, const ui
     }
     memcpy((*last)->data + (*last)->len, p, len);
     (*last)->len += len;
-    if (total > BACKLOG_BYTES_MAX && (c->state & WSR_CONN_FULL) == 0) {
+    if (total > BACKLOG_BYTES_MAX) {
         c->state |= WSR_CONN_FULL;
-        disarm(engine, c);
+        (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
     }
     return WSR_OK;
 }
@@ -135,7 +127,7 @@ static void starve(wsr_engine *engine, struct wsr_connection *c)
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
 {
     if ((completion->flags & WSR_COMPLETION_MORE) == 0)
-        c->armed &= (uint8_t)~(unsigned)WSR_ARMED_RECEIVE;
+        wsr_conn_disarmed(c, WSR_ARMED_RECEIVE);
     bool gone = (c->state & WSR_CONN_LET_GO) != 0;
     if ((completion->flags & WSR_COMPLETION_BYTES) != 0) {
         if (gone)
@@ -160,8 +152,10 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
 {
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         bool owes = wsr_endpoint_settle(&c->ep, batch);
-        return !owes;
+        return wsr_conn_cancel(engine, c, c->armed) && !owes;
     }
+    if ((c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL)) != 0) /* a cancel that was refused; mostly there is none */
+        (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
     struct wsr_batch share = share_of(batch);
     while (c->backlog != NULL && may_feed(c) && !batch_is_full(engine, &share)) {
         struct wsr_chunk *chunk = c->backlog;
@@ -189,7 +183,7 @@ void wsr_input_pause(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_PAUSED) != 0)
         return;
     c->state |= WSR_CONN_PAUSED;
-    disarm(engine, c);
+    (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
 }
 
 void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)

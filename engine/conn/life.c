@@ -62,17 +62,29 @@ void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_firs
     wsr_conn_after(engine, c);
 }
 
+bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned which)
+{
+    static const uint8_t ops[][2] = {
+        {WSR_ARMED_RECEIVE, WSR_OP_RECEIVE}, {WSR_ARMED_SEND, WSR_OP_SEND}, {WSR_ARMED_CONNECT, WSR_OP_CONNECT}};
+    const wsr_conn id = wsr_conn_id(c);
+    for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if ((which & c->armed & (unsigned)~c->cancelled & ops[i][0]) == 0)
+            continue;
+        if (wsr_ring_cancel(engine->ring, WSR_TAG(ops[i][1], id), WSR_TAG(WSR_OP_CANCEL, id)) < 0) {
+            wsr_conn_pending(engine, c);
+            return false;
+        }
+        c->cancelled |= ops[i][0];
+        c->cancels++;
+    }
+    return true;
+}
+
 /* The endpoint is done with its transport: what is armed is called back, and the descriptor goes with the last of it. */
 static void let_go(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state |= WSR_CONN_LET_GO;
-    static const uint8_t ops[][2] = {
-        {WSR_ARMED_RECEIVE, WSR_OP_RECEIVE}, {WSR_ARMED_SEND, WSR_OP_SEND}, {WSR_ARMED_CONNECT, WSR_OP_CONNECT}};
-    for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        wsr_conn id = wsr_conn_id(c);
-        if ((c->armed & ops[i][0]) != 0 && wsr_ring_cancel(engine->ring, WSR_TAG(ops[i][1], id), WSR_TAG(WSR_OP_CANCEL, id)) == 0)
-            c->cancels++;
-    }
+    (void)wsr_conn_cancel(engine, c, c->armed);
     wsr_wheel_unset(&engine->wheel, &c->timer);
     if (c->backlog != NULL) {
         wsr_pool_put_list(&engine->env.pool, c->backlog);

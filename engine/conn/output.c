@@ -41,7 +41,7 @@ void wsr_output_kick(wsr_engine *engine)
 
 void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
 {
-    c->armed &= (uint8_t)~(unsigned)WSR_ARMED_SEND;
+    wsr_conn_disarmed(c, WSR_ARMED_SEND);
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         wsr_conn_retire(engine, c);
         return;
@@ -58,7 +58,7 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
 
 void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
 {
-    c->armed &= (uint8_t)~(unsigned)WSR_ARMED_CONNECT;
+    wsr_conn_disarmed(c, WSR_ARMED_CONNECT);
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         wsr_conn_retire(engine, c);
         return;
