@@ -139,6 +139,74 @@ static void a_pause_that_flickers_leaves_nothing_behind(void **unused)
     one_close(&o);
 }
 
+/* As another loop would do it: poll until there is nothing, then sleep on the descriptor. */
+static void poll_as_guest(struct one *o)
+{
+    wsr_event ev[8];
+    int n;
+    while ((n = wsr_poll(o->engine, ev, 8, 0)) > 0)
+        for (int i = 0; i < n; i++)
+            o->closed += ev[i].type == WSR_EVENT_CLOSED;
+    assert_int_equal(n, 0);
+}
+
+/* Deadlines come and go, one far away stays: the ring holds one timer for all of them, not one for each that ever was the next. */
+static void a_guest_s_timers_do_not_pile_up(void **unused)
+{
+    (void)unused;
+    enum { ROUNDS = 20 };
+    struct one o;
+    sim_reset(6);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 9000 * SECOND, .handshake_timeout_ns = SECOND, .close_timeout_ns = SECOND});
+    int peer = one_peer(&o);
+    assert_true(wsr_engine_fd(o.engine) >= 0);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int silent = sim_peer_connect(o.port);
+        poll_as_guest(&o);
+        sim_sleep(3 * SECOND);
+        poll_as_guest(&o);
+        sim_peer_close(silent);
+        sim_sleep(SECOND);
+        poll_as_guest(&o);
+        assert_int_equal(o.closed, i + 1);
+    }
+    uint64_t fired = sim_calls(SIM_TIMER);
+    sim_sleep(5000 * SECOND); /* the ping of the one that stays is due */
+    poll_as_guest(&o);
+    assert_in_range(sim_calls(SIM_TIMER) - fired, 1, 2);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
+/* A poll that returns 0 with work left says so on the descriptor: nobody else would. */
+static void a_guest_is_woken_for_what_is_left(void **unused)
+{
+    (void)unused;
+    struct one o;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.batch_bytes_max = 1;
+    sim_reset(7);
+    one_open(&o, &config);
+    listen_manually(&o);
+    sim_knobs.read_bytes_max = 1000;
+    int peer = sim_peer_connect(o.port);
+    assert_int_equal(sim_peer_write(peer, one_request, strlen(one_request)), (ptrdiff_t)strlen(one_request));
+    one_peer_frame(peer, 0x02, zeros, 30000); /* a backlog in many chunks, each of which fills the batch without an event */
+    one_peer_frame(peer, 0x80, zeros, 1);
+    one_poll(&o, MS);
+    assert_int_equal(o.requests, 1);
+    int fd = wsr_engine_fd(o.engine);
+    assert_int_equal(wsr_accept(o.engine, o.conn, NULL, NULL), WSR_OK);
+    wsr_event ev;
+    unsigned messages = 0;
+    for (int n; messages == 0; messages += n > 0 && ev.type == WSR_EVENT_MESSAGE) {
+        n = wsr_poll(o.engine, &ev, 1, 0);
+        assert_true(n > 0 || sim_fd_readable(fd));
+    }
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +214,8 @@ int main(void)
         cmocka_unit_test(an_end_behind_a_backlog_waits_its_turn),
         cmocka_unit_test(a_backlog_without_events_does_not_spin),
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
+        cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
+        cmocka_unit_test(a_guest_is_woken_for_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,6 +125,7 @@ struct wsr_engine {
     bool wake_armed, wake_owed;
     bool fd_mode;       /* wsr_engine_fd was called */
     uint64_t timer_at_ns; /* of the TIMER operation that is armed for fd_mode; UINT64_MAX: none */
+    uint32_t timer_number; /* of the last TIMER operation, in its tag: earlier ones were cancelled */
 
     /* what higher rooms do with completions that are not a live connection's; set by them, so that nothing here calls up */
     void (*accepted)(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion);

@@ -63,7 +63,8 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
         return;
     }
     if (op == WSR_OP_TIMER) {
-        engine->timer_at_ns = UINT64_MAX;
+        if (WSR_TAG_ID(completion->tag) == engine->timer_number)
+            engine->timer_at_ns = UINT64_MAX;
         return;
     }
     if (op == WSR_OP_ACCEPT) {
@@ -71,7 +72,7 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
         return;
     }
     if (completion->tag == WSR_TAG(WSR_OP_CANCEL, 0))
-        return; /* of a listener */
+        return; /* of a listener, or of the timer */
     struct wsr_connection *c = wsr_table_find(engine, WSR_TAG_ID(completion->tag));
     if (c == NULL) {
         stale(engine, completion);
@@ -151,9 +152,14 @@ static void serve(wsr_engine *engine, struct wsr_batch *batch)
 /* Nobody calls us back before the next timer unless the ring does: for an engine inside another loop. */
 static void arm_timer(wsr_engine *engine)
 {
-    uint64_t next = wsr_wheel_next_ns(&engine->wheel);
-    if (next < engine->timer_at_ns && wsr_ring_timer(engine->ring, next, WSR_TAG(WSR_OP_TIMER, 0)) == 0)
-        engine->timer_at_ns = next;
+    const uint64_t next = wsr_wheel_next_ns(&engine->wheel);
+    if (next >= engine->timer_at_ns)
+        return;
+    if (engine->timer_at_ns != UINT64_MAX) /* if this is refused there is one too many, which does no harm */
+        (void)!wsr_ring_cancel(engine->ring, WSR_TAG(WSR_OP_TIMER, engine->timer_number), WSR_TAG(WSR_OP_CANCEL, 0));
+    engine->timer_number++;
+    const bool armed = wsr_ring_timer(engine->ring, next, WSR_TAG(WSR_OP_TIMER, engine->timer_number)) == 0;
+    engine->timer_at_ns = armed ? next : UINT64_MAX;
 }
 
 static int wait_once(wsr_engine *engine, uint64_t deadline_ns)
@@ -205,7 +211,7 @@ int wsr_flush(wsr_engine *engine)
 {
     wsr_output_kick(engine);
     int error = wsr_ring_submit(engine->ring);
-    wsr_ring_remind(engine->ring);
+    wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->wake_owed);
     return error;
 }
 

@@ -114,8 +114,8 @@ unsigned wsr_ring_buffers(const struct wsr_ring *ring);
  */
 int wsr_ring_fd(struct wsr_ring *ring);
 
-/* Makes the descriptor of wsr_ring_fd readable if completions wait to be taken. */
-void wsr_ring_remind(struct wsr_ring *ring);
+/* Makes the descriptor of wsr_ring_fd, if there is one, readable if completions wait to be taken, or anyway. */
+void wsr_ring_remind(struct wsr_ring *ring, bool anyway);
 
 /* Bytes mapped and allocated by the ring. */
 size_t wsr_ring_memory_bytes(const struct wsr_ring *ring);

@@ -279,9 +279,9 @@ unsigned wsr_ring_buffers(const struct wsr_ring *ring)
  * Not io_uring's own descriptor: an epoll that watches it is not woken by work that waits for DEFER_TASKRUN's enter
  * (seen on 6.18; poll(2) sees it, having looked). A registered eventfd is signalled for that too.
  */
-void wsr_ring_remind(struct wsr_ring *ring)
+void wsr_ring_remind(struct wsr_ring *ring, bool anyway)
 {
-    if (ring->event_fd >= 0 && !taken_all(ring))
+    if (ring->event_fd >= 0 && (anyway || !taken_all(ring)))
         wsr_sys_eventfd_signal(ring->event_fd);
 }
 

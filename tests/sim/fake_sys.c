@@ -135,6 +135,11 @@ void wsr_sys_eventfd_clear(int fd)
     open_file(fd, "read")->count = 0;
 }
 
+bool sim_fd_readable(int fd)
+{
+    return open_file(fd, "poll")->count > 0;
+}
+
 int wsr_sys_reserve(void)
 {
     int error = sim_injected(SIM_RESERVE);

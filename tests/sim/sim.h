@@ -92,6 +92,9 @@ uint64_t sim_calls(enum sim_call call);
 /* Open descriptors, rings and mappings: 0 at the end of a run without leaks. text, if not NULL, gets what they are. */
 unsigned sim_leaks(char *text, size_t cap);
 
+/* Would another loop be woken by this eventfd (wsr_engine_fd)? */
+bool sim_fd_readable(int fd);
+
 /* A number over all completions so far, their order and time: equal for equal runs. */
 uint64_t sim_digest(void);
 
