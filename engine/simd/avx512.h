@@ -343,6 +343,9 @@ WSR_NOINLINE bool wsr_z_unmask_utf8_any(wsr_text_state *state, uint8_t *p, size_
 
 WSR_INLINE bool wsr_isa_utf8(wsr_text_state *state, const uint8_t *p, size_t len)
 {
+    if (len <= 64 && wsr_state_clear(state) && wsr_small_ascii(p, len)) {
+        return true;
+    }
     return len == 0 ? state->error == 0 : wsr_z_utf8_any(state, p, len);
 }
 

@@ -98,5 +98,24 @@ WSR_INLINE bool wsr_small_mask(uint8_t *dst, const uint8_t *src, size_t len, uin
     return len == 0 || wsr_small_mask_1(dst, src, len, key, turned, ascii_only);
 }
 
+/* Are these up to 64 bytes ASCII? */
+WSR_INLINE bool wsr_small_ascii(const uint8_t *p, size_t len)
+{
+    if (len >= 16) {
+        wsr_v16 any = wsr_v16_or(wsr_v16_load(p), wsr_v16_load(p + len - 16));
+        if (len > 32) {
+            any = wsr_v16_or(any, wsr_v16_or(wsr_v16_load(p + 16), wsr_v16_load(p + len - 32)));
+        }
+        return !wsr_v16_any_top(any);
+    }
+    if (len >= 8) {
+        return ((wsr_load64(p) | wsr_load64(p + len - 8)) & WSR_TOP_BITS) == 0;
+    }
+    if (len >= 4) {
+        return ((wsr_load32(p) | wsr_load32(p + len - 4)) & (uint32_t)WSR_TOP_BITS) == 0;
+    }
+    return len == 0 || ((p[0] | p[len >> 1] | p[len - 1]) & 0x80) == 0;
+}
+
 #endif
 #endif

@@ -285,7 +285,7 @@ WSR_NOINLINE bool wsr_v_unmask_utf8_any(wsr_text_state *state, uint8_t *p, size_
 
 WSR_INLINE bool wsr_isa_utf8(wsr_text_state *state, const uint8_t *p, size_t len)
 {
-    return wsr_v_utf8_any(state, p, len);
+    return (len <= 64 && wsr_state_clear(state) && wsr_small_ascii(p, len)) || wsr_v_utf8_any(state, p, len);
 }
 
 WSR_INLINE bool wsr_isa_unmask_utf8(wsr_text_state *state, uint8_t *p, size_t len)
