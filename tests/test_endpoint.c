@@ -3,6 +3,7 @@
  * its limits, deadlines in virtual time, and what the close record says, to the byte. What frames get is in
  * test_frames_vectors.c, handshakes are in test_handshake.c, memory in test_endpoint_memory.c.
  */
+#define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -297,6 +298,40 @@ static void the_greatest_limits_leave_room(void **unused)
     assert_true(begins(&talk.seen, "binary (6291456 bytes"));
     vectors_bytes_free(&frame);
     free(data);
+    free_ok(&talk);
+}
+
+/* Without a source of its own a client has the library's: two of them never ask with the same key. */
+static void randomness_is_the_librarys_unless_given(void **unused)
+{
+    (void)unused;
+    wsr_endpoint_config config = plain;
+    config.role = WSR_CLIENT;
+    config.host = "example.com";
+    char keys[2][32] = {"", ""};
+    for (unsigned i = 0; i < 2; i++) {
+        wsr_endpoint *ep;
+        wsr_slice out[2];
+        assert_int_equal(wsr_endpoint_open(&ep, &config, 0), WSR_OK);
+        assert_int_equal(wsr_endpoint_drain(ep, out, 2), 1);
+        const char *line = "\r\nSec-WebSocket-Key: ";
+        const uint8_t *at = memmem(out[0].ptr, out[0].len, line, strlen(line));
+        assert_non_null(at);
+        memcpy(keys[i], at + strlen(line), 24);
+        wsr_endpoint_free(ep);
+    }
+    assert_string_not_equal(keys[0], keys[1]);
+}
+
+/* What one endpoint may hold at all follows from its limits. */
+static void small_limits_make_a_small_pool(void **unused)
+{
+    (void)unused;
+    wsr_endpoint_config config = plain;
+    config.limits.message_bytes_max = config.limits.outbox_bytes_max = 1024;
+    struct talk talk;
+    open_ok(&talk, WSR_SERVER, &config);
+    assert_true(talk.ep->env->pool.out_bytes_max <= (size_t)8 << 20);
     free_ok(&talk);
 }
 
@@ -919,6 +954,31 @@ static void a_failures_close_drops_the_queue_and_goes_next(void **unused)
     }
 }
 
+/* A Close is said to have been sent when the transport has its last byte, and no byte earlier. */
+static void a_close_has_left_with_its_last_byte(void **unused)
+{
+    (void)unused;
+    for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
+        const size_t total = (role == WSR_SERVER ? 2u : 6u) * 2 + 4 + 2; /* "data", then the Close */
+        for (size_t taken = 0; taken <= total; taken++) {
+            struct talk talk;
+            open_ok(&talk, (wsr_role)role, &plain);
+            talk.blocked = true;
+            assert_int_equal(wsr_endpoint_send(talk.ep, WSR_TEXT, slice("data")), WSR_OK);
+            assert_int_equal(wsr_endpoint_close(talk.ep, talk.now_ns, 4001, slice("")), WSR_OK);
+            assert_int_equal(wsr_endpoint_outbox_bytes(talk.ep), total);
+            for (size_t i = 0; i < taken; i++)
+                assert_int_equal(talk_take(&talk, 1), 1);
+            talk_eof(&talk, ECONNRESET);
+            assert_true(talk.is_closed);
+            assert_int_equal(talk.record.code_sent, taken == total ? 4001 : 0);
+            assert_int_equal(talk.record.code, taken == total ? 4001 : 1006);
+            assert_int_equal(talk.record.messages_unconfirmed + talk.record.messages_undelivered, taken < total - (role == WSR_SERVER ? 4 : 8));
+            free_ok(&talk);
+        }
+    }
+}
+
 static void the_caller_of_a_close_is_noted(void **unused)
 {
     (void)unused;
@@ -1151,6 +1211,8 @@ int main(void)
         cmocka_unit_test(configs_of_other_headers_are_understood),
         cmocka_unit_test(an_allocator_without_functions_is_malloc),
         cmocka_unit_test(the_greatest_limits_leave_room),
+        cmocka_unit_test(randomness_is_the_librarys_unless_given),
+        cmocka_unit_test(small_limits_make_a_small_pool),
         cmocka_unit_test(every_set_of_kernels_may_be_asked_for),
         cmocka_unit_test(no_room_for_events_is_the_callers_error),
         cmocka_unit_test(the_users_pointer_is_in_every_event),
@@ -1171,6 +1233,7 @@ int main(void)
         cmocka_unit_test(deadlines_do_not_wrap_round),
         cmocka_unit_test(every_message_is_accounted_for),
         cmocka_unit_test(a_failures_close_drops_the_queue_and_goes_next),
+        cmocka_unit_test(a_close_has_left_with_its_last_byte),
         cmocka_unit_test(the_caller_of_a_close_is_noted),
         cmocka_unit_test(after_closed_nothing_happens),
         cmocka_unit_test(an_event_without_room_waits),
