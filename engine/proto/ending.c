@@ -211,12 +211,24 @@ void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int
     ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
 }
 
+/* The record to report; NULL: no memory, and the spare one is in use in this batch. The next one will do. */
+static wsr_close_record *record_to_report(struct wsr_endpoint *ep)
+{
+    struct wsr_env *env = ep->env;
+    wsr_close_record *record = record_of(ep);
+    if (record != NULL || env->spare_serial == env->batch_serial)
+        return record;
+    env->spare_serial = env->batch_serial;
+    memset(&env->spare_record, 0, sizeof env->spare_record);
+    return &env->spare_record;
+}
+
 bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
     if (batch->n == batch->cap)
         return false;
-    wsr_close_record *record = record_of(ep);
-    if (record == NULL) /* memory comes back with the end of the batch: try again then */
+    wsr_close_record *record = record_to_report(ep);
+    if (record == NULL)
         return false;
     const struct wsr_close *close = &ep->close;
     drop(ep);
@@ -246,10 +258,11 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     ep->env->messages_unconfirmed += record->messages_unconfirmed;
     ep->env->handshakes_failed += (ep->flags & WSR_EP_OPEN) == 0;
 
-    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_CLOSED, ep->record->bytes, sizeof *record);
+    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_CLOSED, (uint8_t *)record, sizeof *record);
     event->close_code = record->code;
     event->error = record->cause;
-    wsr_env_retire(ep->env, ep->record);
+    if (ep->record != NULL)
+        wsr_env_retire(ep->env, ep->record);
     ep->record = NULL;
     ep->flags = (uint16_t)((ep->flags | WSR_EP_CLOSED) & ~(unsigned)WSR_EP_OWES_CLOSED);
     return true;

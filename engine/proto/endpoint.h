@@ -44,6 +44,8 @@ struct wsr_env {
     struct wsr_chunk *retired;       /* memory that events of the current batch point to */
     uint32_t batch_serial;           /* counts batches; endpoints note in which they emitted */
     size_t retired_bytes;            /* their size: what the batch holds beyond the transport's own buffers */
+    wsr_close_record spare_record;   /* for a CLOSED that finds no memory, one a batch: with the end of a connection memory comes back */
+    uint32_t spare_serial;           /* the batch it was used in last; 0: none */
     size_t batch_bytes_max;          /* of that, after which input has to wait for the next batch; SIZE_MAX: whoever feeds sees to it */
     uint32_t pings;                  /* keepalive pings queued; a number of one is in its payload */
     uint8_t ping_tag[WSR_PING_TAG_LEN]; /* and so is this; random, once pings is not 0 */
