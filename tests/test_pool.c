@@ -147,6 +147,36 @@ static void what_is_kept_is_bounded(void **unused)
     wsr_pool_free(&pool);
 }
 
+/* What is kept counts too: it gives way to what is needed, whether that is got or grown. */
+static void what_is_kept_gives_way(void **unused)
+{
+    (void)unused;
+    struct heap heap = {0};
+    struct wsr_pool pool;
+    wsr_pool_init(&pool, heap_of(&heap), 0, 16384);
+    for (unsigned round = 0; round < 2; round++) {
+        struct wsr_chunk *chunks[32];
+        for (unsigned i = 0; i < 32; i++)
+            assert_non_null(chunks[i] = wsr_pool_get(&pool, 512 - sizeof *chunks[0]));
+        for (unsigned i = 0; i < 32; i++)
+            wsr_pool_put(&pool, chunks[i]);
+        assert_int_equal(pool.kept_bytes, 16384);
+        struct wsr_chunk *chunk = wsr_pool_get(&pool, round == 0 ? 16384 - sizeof *chunk : 1024 - sizeof *chunk);
+        assert_non_null(chunk);
+        assert_int_equal(heap.bytes, 16384);
+        if (round == 1) {
+            chunk->len = 10;
+            assert_non_null(chunk = wsr_pool_grow(&pool, chunk, 8000));
+            assert_int_equal(pool.out_bytes, 8192);
+            assert_int_equal(heap.bytes, 16384);
+        }
+        assert_true(pool.out_bytes + pool.kept_bytes <= 16384);
+        wsr_pool_put(&pool, chunk);
+        wsr_pool_free(&pool);
+        assert_int_equal(heap.bytes, 0);
+    }
+}
+
 static void a_limit_refuses_more(void **unused)
 {
     (void)unused;
@@ -287,6 +317,7 @@ int main(void)
         cmocka_unit_test(chunks_have_the_room_asked_for),
         cmocka_unit_test(a_steady_state_allocates_nothing),
         cmocka_unit_test(what_is_kept_is_bounded),
+        cmocka_unit_test(what_is_kept_gives_way),
         cmocka_unit_test(a_limit_refuses_more),
         cmocka_unit_test(growing_keeps_the_bytes),
         cmocka_unit_test(growing_never_has_both_in_memory),

@@ -65,19 +65,6 @@ static size_t chunk_size(const struct wsr_chunk *chunk)
     return (size_t)(chunk->end - (const uint8_t *)chunk);
 }
 
-void wsr_pool_free(struct wsr_pool *pool)
-{
-    for (unsigned i = 0; i < WSR_POOL_CLASSES; i++) {
-        while (pool->free[i] != NULL) {
-            struct wsr_chunk *chunk = pool->free[i];
-            pool->free[i] = chunk->next;
-            unpoison(chunk->bytes, chunk_size(chunk) - sizeof *chunk);
-            pool->allocator->release(pool->allocator->context, chunk, chunk_size(chunk));
-        }
-    }
-    pool->kept_bytes = 0;
-}
-
 /* The smallest class whose chunks are at least `size` bytes, WSR_POOL_CLASSES if none is. */
 static unsigned class_of(size_t size)
 {
@@ -107,6 +94,27 @@ static struct wsr_chunk *take_free(struct wsr_pool *pool, unsigned size_class, s
     return chunk;
 }
 
+void wsr_pool_free(struct wsr_pool *pool)
+{
+    for (unsigned i = 0; i < WSR_POOL_CLASSES; i++) {
+        const size_t size = (size_t)1 << (i + CLASS_MIN_SHIFT);
+        while (pool->free[i] != NULL)
+            pool->allocator->release(pool->allocator->context, take_free(pool, i, size), size);
+    }
+}
+
+/* Gives kept chunks, the largest first, back to the allocator until `size` more fit under the limit with what is kept. */
+static void make_room(struct wsr_pool *pool, size_t size)
+{
+    const size_t kept_max = pool->out_bytes_max - pool->out_bytes - size;
+    for (unsigned i = WSR_POOL_CLASSES; i-- > 0 && pool->kept_bytes > kept_max;) {
+        while (pool->free[i] != NULL && pool->kept_bytes > kept_max) {
+            const size_t chunk_bytes = (size_t)1 << (i + CLASS_MIN_SHIFT);
+            pool->allocator->release(pool->allocator->context, take_free(pool, i, chunk_bytes), chunk_bytes);
+        }
+    }
+}
+
 struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
@@ -118,6 +126,7 @@ struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
 
     struct wsr_chunk *chunk = take_free(pool, size_class, size);
     if (chunk == NULL) {
+        make_room(pool, size);
         chunk = pool->allocator->alloc(pool->allocator->context, size);
         if (chunk == NULL)
             return NULL;
@@ -162,6 +171,7 @@ static struct wsr_chunk *resize(struct wsr_pool *pool, struct wsr_chunk *chunk, 
     const size_t old_size = chunk_size(chunk), len = chunk->len;
     if (size - old_size > pool->out_bytes_max - pool->out_bytes)
         return NULL;
+    make_room(pool, size - old_size);
     chunk = pool->allocator->resize(pool->allocator->context, chunk, old_size, size);
     if (chunk == NULL)
         return NULL;

@@ -2,8 +2,8 @@
  * base/pool.h - runs of bytes (chunks) in power-of-two size classes, kept for reuse: the only allocator of the data path.
  *
  * A pool belongs to one thread. In steady state a message costs no allocation: its chunk comes off a free list and goes
- * back there. What is kept free is bounded; the rest goes back to the allocator. All bytes a pool has out or keeps are
- * counted, and a limit refuses more.
+ * back there. What is kept free is bounded; the rest goes back to the allocator. All bytes a pool has out are counted, and a
+ * limit refuses more; what is kept besides gives way, so that both together stay under it.
  */
 #ifndef WSR_BASE_POOL_H
 #define WSR_BASE_POOL_H
@@ -31,7 +31,7 @@ struct wsr_pool {
     const wsr_allocator *allocator;
     struct wsr_chunk *free[WSR_POOL_CLASSES];
     size_t kept_bytes, kept_bytes_max; /* in the free lists */
-    size_t out_bytes, out_bytes_max;   /* held by users */
+    size_t out_bytes, out_bytes_max;   /* held by users; with what is kept at most out_bytes_max */
     uint64_t allocations;              /* calls to the allocator, ever */
 };
 
