@@ -46,16 +46,21 @@ static int complete_config(wsr_config *config)
     return WSR_OK;
 }
 
+static struct wsr_ring_config ring_config(const wsr_config *config)
+{
+    return (struct wsr_ring_config){
+        .sq_entries = config->sq_entries,
+        .cq_entries = config->cq_entries,
+        .buffers = config->buffers,
+        .buffer_bytes = config->buffer_bytes,
+        .without = config->ring_without,
+    };
+}
+
 static int open_ring(wsr_engine *engine)
 {
-    struct wsr_ring_config config = {
-        .sq_entries = engine->config.sq_entries,
-        .cq_entries = engine->config.cq_entries,
-        .buffers = engine->config.buffers,
-        .buffer_bytes = engine->config.buffer_bytes,
-        .without = engine->config.ring_without,
-        .allocator = engine->allocator,
-    };
+    struct wsr_ring_config config = ring_config(&engine->config);
+    config.allocator = engine->allocator;
     struct wsr_ring_report report;
     int error = wsr_ring_open(&engine->ring, &config, &report);
     if (error == WSR_ESYS)
@@ -200,12 +205,9 @@ int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t 
         error = complete_config(&complete);
     if (error < 0)
         return error;
-    uint64_t buffers = complete.buffers != 0 ? complete.buffers : 16;
-    uint64_t buffer_bytes = complete.buffer_bytes != 0 ? complete.buffer_bytes : 65536;
-    uint64_t blocks = (complete.connections_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
-    const uint64_t sqe_bytes = 64 + 4, cqe_bytes = 16; /* io_uring's own; an SQ entry and its place in the array */
-    *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + buffers * (buffer_bytes + 16 + sizeof(uint32_t)) +
-             complete.sq_entries * sqe_bytes + complete.cq_entries * cqe_bytes;
+    const struct wsr_ring_config ring = ring_config(&complete);
+    const uint64_t blocks = (complete.connections_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
+    *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + wsr_ring_memory_bytes_of(&ring);
     *max = *fixed + blocks * WSR_TABLE_BLOCK * sizeof(struct wsr_connection) + complete.memory_bytes_max;
     return WSR_OK;
 }

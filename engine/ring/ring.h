@@ -120,6 +120,9 @@ void wsr_ring_remind(struct wsr_ring *ring, bool anyway);
 /* Bytes mapped and allocated by the ring. */
 size_t wsr_ring_memory_bytes(const struct wsr_ring *ring);
 
+/* About as many as a ring of this (valid) config will have, rather more than less, on a kernel that has what it may use. */
+size_t wsr_ring_memory_bytes_of(const struct wsr_ring_config *config);
+
 /* System calls made by wsr_ring_submit and wsr_ring_wait so far. */
 uint64_t wsr_ring_enters(const struct wsr_ring *ring);
 

@@ -31,11 +31,17 @@ static bool config_ok(const struct wsr_ring_config *config)
     return n_ok && bytes_ok;
 }
 
+/* Plain buffers are used up by one receive each, however short: more and smaller ones then. */
+static void complete_buffers(const struct wsr_ring_config *config, bool incremental, unsigned *n, unsigned *buffer_bytes)
+{
+    *n = config->buffers != 0 ? config->buffers : incremental ? 16 : 256;
+    *buffer_bytes = config->buffer_bytes != 0 ? config->buffer_bytes : incremental ? 65536 : 16384;
+}
+
 static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *config, bool incremental, int *sys_error)
 {
-    /* Plain buffers are used up by one receive each, however short: more and smaller ones then. */
-    unsigned n = config->buffers != 0 ? config->buffers : incremental ? 16 : 256;
-    unsigned buffer_bytes = config->buffer_bytes != 0 ? config->buffer_bytes : incremental ? 65536 : 16384;
+    unsigned n, buffer_bytes;
+    complete_buffers(config, incremental, &n, &buffer_bytes);
     if (!wsr_arena_map(&ring->arena, ring->allocator, n, buffer_bytes))
         return WSR_ENOMEM;
     *sys_error = wsr_arena_register(&ring->arena, &ring->io, incremental);
@@ -47,12 +53,18 @@ static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *confi
     return wsr_probe_refusal(*sys_error);
 }
 
+static void complete_queues(const struct wsr_ring_config *config, unsigned *sq_entries, unsigned *cq_entries)
+{
+    *sq_entries = config->sq_entries != 0 ? config->sq_entries : 256;
+    *cq_entries = config->cq_entries != 0 ? config->cq_entries : 4096;
+    if (*cq_entries < *sq_entries) /* the kernel's rule */
+        *cq_entries = *sq_entries;
+}
+
 static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *config, struct wsr_ring_report *report, int *sys_error)
 {
-    unsigned sq_entries = config->sq_entries != 0 ? config->sq_entries : 256;
-    unsigned cq_entries = config->cq_entries != 0 ? config->cq_entries : 4096;
-    if (cq_entries < sq_entries) /* the kernel's rule */
-        cq_entries = sq_entries;
+    unsigned sq_entries, cq_entries;
+    complete_queues(config, &sq_entries, &cq_entries);
     *sys_error = wsr_probe_open(&ring->io, sq_entries, cq_entries, config->without, &report->defer_taskrun);
     if (*sys_error != 0)
         return wsr_probe_refusal(*sys_error);
@@ -314,6 +326,26 @@ size_t wsr_ring_memory_bytes(const struct wsr_ring *ring)
         queues += ring->io.cq.ring_sz;
     return sizeof *ring + queues + ring->io.sq.ring_entries * sizeof *ring->scratch + ring->arena.mapped_bytes +
            ring->arena.n * sizeof *ring->arena.buffers + ring->oneshot.cap * sizeof *ring->oneshot.ops;
+}
+
+static size_t power_of_two_from(size_t n)
+{
+    size_t p = 1;
+    while (p < n)
+        p *= 2;
+    return p;
+}
+
+size_t wsr_ring_memory_bytes_of(const struct wsr_ring_config *config)
+{
+    unsigned sq_entries, cq_entries, n, buffer_bytes;
+    complete_queues(config, &sq_entries, &cq_entries);
+    complete_buffers(config, (config->without & WSR_RING_WITHOUT_INCREMENTAL) == 0, &n, &buffer_bytes);
+    const size_t sq = power_of_two_from(sq_entries), cq = power_of_two_from(cq_entries); /* the kernel rounds up */
+    const size_t queues = sq * (sizeof(struct io_uring_sqe) + sizeof(uint32_t)) + cq * sizeof(struct io_uring_cqe);
+    const size_t pages = 4 * 4096; /* heads, tails and what mappings round up */
+    return sizeof(struct wsr_ring) + queues + pages + sq * sizeof(union wsr_ring_scratch) +
+           n * (sizeof(struct io_uring_buf) + sizeof(struct wsr_arena_buffer) + (size_t)buffer_bytes);
 }
 
 /* ---- closing ---- */

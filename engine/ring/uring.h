@@ -11,7 +11,7 @@
 #include "ring/oneshot.h"
 #include "ring/ring.h"
 
-#define WSR_RING_ACCEPTS_KEPT 16u /* listeners whose untaken connections are closed with the ring */
+#define WSR_RING_ACCEPTS_KEPT 64u /* listeners whose untaken connections are closed with the ring: an engine has no more */
 
 /* What an SQ entry points to; the kernel has copied it when the submitting call returns (IORING_FEAT_SUBMIT_STABLE). */
 union wsr_ring_scratch {

@@ -30,7 +30,12 @@ typedef struct wsr_config {
     uint32_t buffers;                /* receive buffers, a power of two [16; 256 before kernel 6.12] */
     uint32_t buffer_bytes;           /* size of each, a power of two [65536; 16384 before kernel 6.12] */
     uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB] */
-    uint64_t memory_bytes_max;       /* messages, outboxes and batches of all connections together [1 GiB] */
+    /*
+     * Messages, outboxes and batches of all connections together, with what of that is kept for reuse [1 GiB]. At the limit a
+     * send is refused with WSR_ENOMEM, an upgrade with 503, and a connection whose input finds no room ends with 1011 and
+     * WSR_ENOMEM; nobody is stopped or closed to make room for another.
+     */
+    uint64_t memory_bytes_max;
     uint32_t ring_without;           /* kernel features not to use, for tests: bits of WSR_WITHOUT_* [0] */
     const char *kernels;             /* SIMD kernels by name [NULL: the best this CPU has] */
     const wsr_allocator *allocator;  /* [NULL: malloc]; must outlive the engine */
@@ -158,7 +163,11 @@ typedef struct wsr_engine_statistics {
 /* statistics->size is not needed: the structure only grows at its end, and size says how much of it to write. */
 WSR_API void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistics, size_t size);
 
-/* What an engine with this config will map and allocate at its start, and the most it may hold. *fixed and *max in bytes. */
+/*
+ * About what an engine with this config will map and allocate at its start, and the most it may hold, in bytes; the default
+ * buffers take 3 MiB more on a kernel before 6.12. OpenSSL's own memory is not in it. config NULL: all defaults. Returns 0,
+ * WSR_ECONFIG. Any thread.
+ */
 WSR_API WSR_MUST_USE int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t *max);
 
 #ifdef __cplusplus
