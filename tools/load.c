@@ -259,6 +259,7 @@ static int load(struct arguments *a, struct load_worker *workers, struct traffic
     } else {
         code = report(a, workers, a->threads, totals);
     }
+    a->traffic.corpus = NULL;
     corpus_free(&corpus);
     return code;
 }

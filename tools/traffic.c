@@ -3,6 +3,7 @@
  */
 #include "tools/traffic.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,7 @@ static void account(struct traffic *t, struct traffic_conn *c, const wsr_close_r
 static void on_closed(struct traffic *t, struct traffic_conn *c, const wsr_event *event)
 {
     const wsr_close_record *record = wsr_event_close_record(event);
+    assert(record != NULL);
     t->live--;
     count_error(&t->totals, record->cause);
     if (c->opened) {

@@ -67,6 +67,7 @@ struct wsr_connection *wsr_table_take(wsr_engine *engine)
     if (table->free.head == NULL && !grow(engine))
         return NULL;
     struct wsr_connection *c = table->free.head;
+    assert(c != NULL); /* a block has at least one slot */
     table->free.head = c->dirty_next;
     uint32_t slot = c->slot, generation = c->generation;
     memset(c, 0, sizeof *c);

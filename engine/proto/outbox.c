@@ -34,14 +34,21 @@ void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool)
     out->bytes = 0;
 }
 
-static void queue_append(struct wsr_outbox *out, struct wsr_chunk *chunk)
+static void append(struct wsr_chunk **head, struct wsr_chunk **tail, struct wsr_chunk *chunk)
 {
     chunk->next = NULL;
-    if (out->queue == NULL)
-        out->queue = chunk;
-    else
-        out->queue_tail->next = chunk;
-    out->queue_tail = chunk;
+    if (*head == NULL) {
+        *head = chunk;
+    } else {
+        assert(*tail != NULL);
+        (*tail)->next = chunk;
+    }
+    *tail = chunk;
+}
+
+static void queue_append(struct wsr_outbox *out, struct wsr_chunk *chunk)
+{
+    append(&out->queue, &out->queue_tail, chunk);
 }
 
 /* A chunk at the queue's end with room for `need` bytes; linked already. */
@@ -220,12 +227,7 @@ int wsr_outbox_control(struct wsr_outbox *out, const struct wsr_framer *framer, 
 
 static void fly(struct wsr_outbox *out, struct wsr_chunk *chunk)
 {
-    chunk->next = NULL;
-    if (out->flying == NULL)
-        out->flying = chunk;
-    else
-        out->flying_tail->next = chunk;
-    out->flying_tail = chunk;
+    append(&out->flying, &out->flying_tail, chunk);
 }
 
 static int lane_take_off(struct wsr_outbox *out, const struct wsr_framer *framer)
