@@ -258,6 +258,25 @@ static void test_reset_only_after_stability(void **state)
     assert_false(wsr_policy_is_stable(&policy, now + 1000 * S)); /* it is not open */
 }
 
+/* A row without a first delay of its own begins again at the base too: the long delays of the last outage are forgotten. */
+static void test_reset_forgets_the_previous_delay(void **state)
+{
+    (void)state;
+    const wsr_policy_override override = {WSR_CAUSE_RESET, {.retry = WSR_RETRY_BACKOFF, .jitter = WSR_JITTER_DECORRELATED}};
+    wsr_policy_config config = config_of(WSR_PROFILE_DEFAULT, 1, all_ones);
+    config.overrides = &override;
+    config.overrides_n = 1;
+    wsr_policy policy;
+    assert_int_equal(wsr_policy_init(&policy, &config), WSR_OK);
+    for (unsigned i = 0; i < 10; i++)
+        (void)!wsr_policy_lost(&policy, 0, WSR_CAUSE_RESET, 0).delay_ns;
+    wsr_decision d = wsr_policy_lost(&policy, 0, WSR_CAUSE_RESET, 0);
+    expect_delay(&d, WSR_VERDICT_RETRY, CAP, "at the cap");
+    wsr_policy_opened(&policy, S);
+    d = wsr_policy_lost(&policy, 61 * S, WSR_CAUSE_RESET, 0);
+    expect_delay(&d, WSR_VERDICT_RETRY, 3 * BASE, "from the base again");
+}
+
 /* A loss without an opening in between is no connection's end: the time since an old opening counts for nothing. */
 static void test_stability_belongs_to_one_connection(void **state)
 {
@@ -395,6 +414,10 @@ static void test_overloaded_endpoint_is_left_alone(void **state)
     d = wsr_policy_lost(&policy, 101 * S, WSR_CAUSE_REFUSED, 0); /* 0 is not free before 110 s: rather here again */
     expect_delay(&d, WSR_VERDICT_RETRY, 0, "refused at the other");
     assert_int_equal(d.endpoint, 1);
+    wsr_policy copy = policy;
+    assert_int_equal(wsr_policy_lost(&copy, 110 * S - 1, WSR_CAUSE_REFUSED, 0).endpoint, 1);
+    copy = policy;
+    assert_int_equal(wsr_policy_lost(&copy, 110 * S, WSR_CAUSE_REFUSED, 0).endpoint, 0);
     d = wsr_policy_lost(&policy, 103 * S, WSR_CAUSE_1013, 0); /* now this one is not free before 113 s either: 0 is sooner */
     expect_delay(&d, WSR_VERDICT_RETRY, 7 * S, "both overloaded");
     assert_int_equal(d.endpoint, 0);
@@ -649,6 +672,7 @@ int main(void)
         cmocka_unit_test(test_limited_once_and_redirects_stop),
         cmocka_unit_test(test_kinds_count_together),
         cmocka_unit_test(test_reset_only_after_stability),
+        cmocka_unit_test(test_reset_forgets_the_previous_delay),
         cmocka_unit_test(test_stability_belongs_to_one_connection),
         cmocka_unit_test(test_latest_cause_chooses),
         cmocka_unit_test(test_limit_on_attempts),

@@ -108,6 +108,8 @@ static void test_two_digit_years(void **state)
     expect_at("Thursday, 01-Jan-26 00:00:05 GMT", in_2026, 5 * S);
     expect_at("Friday, 01-Jan-27 00:00:00 GMT", in_2026, 365 * 86400 * S);
     expect_at("Tuesday, 01-Jan-75 00:00:00 GMT", in_2026, 1546300800 * S); /* 2075 */
+    expect_at("Wednesday, 01-Jan-76 00:00:00 GMT", in_2026, 1577836800 * S); /* 2076: fifty years, and not more */
+    expect_at("Friday, 31-Dec-76 00:00:00 GMT", in_2026, 0);               /* 1976 */
     expect_at("Saturday, 01-Jan-77 00:00:00 GMT", in_2026, 0);             /* 1977 */
     expect_at("Friday, 31-Dec-99 23:59:59 GMT", in_2026, 0);               /* 1999 */
     const int64_t in_1999 = 946684790; /* 1999-12-31 23:59:50 */
