@@ -9,9 +9,7 @@
 
 #include "policy/causes.h"
 
-#define MS UINT64_C(1000000)
-#define S (1000 * MS)
-#define TIME_MAX_NS (UINT64_C(10) * 366 * 86400 * S) /* ten years: three times sixteen of them fit into 64 bits */
+#define TIME_MAX_NS (UINT64_C(10) * 366 * 86400 * 1000000000) /* ten years: three times sixteen of them fit into 64 bits */
 
 enum { LIMITED_DEFAULT = 5, ONCE_DEFAULT = 1, CAP_FACTOR_MAX = 16 };
 
@@ -57,10 +55,10 @@ int wsr_policy_init(wsr_policy *policy, const wsr_policy_config *config)
     if (c->attempts_max == 0)
         c->attempts_max = UINT32_MAX;
     complete(&c->elapsed_max_ns, UINT64_MAX);
-    complete(&c->base_ns, 250 * MS);
-    complete(&c->cap_ns, 30 * S);
-    complete(&c->stable_ns, 60 * S);
-    complete(&c->retry_after_max_ns, 3600 * S);
+    complete(&c->base_ns, WSR_POLICY_BASE_NS);
+    complete(&c->cap_ns, WSR_POLICY_CAP_NS);
+    complete(&c->stable_ns, WSR_POLICY_STABLE_NS);
+    complete(&c->retry_after_max_ns, WSR_POLICY_RETRY_AFTER_NS);
     if (c->random == NULL || (unsigned)c->profile >= WSR_PROFILES || c->endpoints > WSR_POLICY_ENDPOINTS_MAX || c->cap_ns < c->base_ns ||
         c->cap_ns > TIME_MAX_NS || c->stable_ns > TIME_MAX_NS || c->retry_after_max_ns > TIME_MAX_NS ||
         (c->elapsed_max_ns > TIME_MAX_NS && c->elapsed_max_ns != UINT64_MAX) || (c->overrides_n > 0 && c->overrides == NULL))

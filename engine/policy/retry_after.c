@@ -54,9 +54,11 @@ static bool take_name(struct text *t, const char *const *names, unsigned n, unsi
 {
     for (unsigned i = 0; i < n; i++) {
         size_t len = 0;
-        while (names[i][len] != '\0')
+        while (len < t->len && names[i][len] == t->p[len] && names[i][len] != '\0')
             len++;
-        if (take_text(t, names[i], len)) {
+        if (names[i][len] == '\0') {
+            t->p += len;
+            t->len -= len;
             *out = i;
             return true;
         }

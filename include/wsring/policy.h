@@ -152,6 +152,12 @@ WSR_API WSR_MUST_USE int wsr_retry_after(wsr_slice value, int64_t unix_s, uint64
 
 #define WSR_POLICY_ENDPOINTS_MAX 16u
 
+/* The defaults, nanoseconds. */
+#define WSR_POLICY_BASE_NS UINT64_C(250000000)
+#define WSR_POLICY_CAP_NS UINT64_C(30000000000)
+#define WSR_POLICY_STABLE_NS UINT64_C(60000000000)
+#define WSR_POLICY_RETRY_AFTER_NS UINT64_C(3600000000000)
+
 typedef struct wsr_policy_override {
     wsr_cause cause;
     wsr_policy_row row;
