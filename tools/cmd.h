@@ -22,6 +22,7 @@ int wsr_cmd_serve(int argc, char **argv);
 int wsr_cmd_load(int argc, char **argv);
 int wsr_cmd_demo(int argc, char **argv);
 int wsr_cmd_explain(int argc, char **argv);
+int wsr_cmd_reconnect_js(int argc, char **argv);
 
 /* "wsring NAME: MESSAGE" and a newline on standard error. */
 __attribute__((format(printf, 2, 3))) void cmd_complain(const char *name, const char *format, ...);

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"serve", wsr_cmd_serve, "run an echo server"},
     {"load", wsr_cmd_load, "put load on an echo server, verify every byte, measure"},
     {"explain", wsr_cmd_explain, "say what close codes mean and what to do about them"},
+    {"reconnect-js", wsr_cmd_reconnect_js, "print a module that lets a page in a browser come back by the same rules"},
     {"demo", wsr_cmd_demo, "serve, load and drain in front of your eyes, and account for every message"},
 };
 
@@ -41,9 +42,9 @@ static void usage(FILE *to)
           "WebSocket over io_uring.\n\n",
           to);
     for (unsigned i = 0; i < COMMANDS_N; i++)
-        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].what);
-    fputs("  help      this text; `wsring help COMMAND' and `wsring COMMAND --help' say more\n"
-          "  version   the version, and the SIMD kernels in use\n\n"
+        fprintf(to, "  %-12s  %s\n", commands[i].name, commands[i].what);
+    fputs("  help          this text; `wsring help COMMAND' and `wsring COMMAND --help' say more\n"
+          "  version       the version, and the SIMD kernels in use\n\n"
           "Environment: WSRING_ISA=avx512|avx2|sse41|neon|scalar chooses the kernels.\n"
           "Exit codes: 0 success, 1 failure, 2 usage, 78 io_uring is refused on this host.\n",
           to);
