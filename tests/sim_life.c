@@ -254,6 +254,49 @@ static void the_memory_limit_holds_up_no_end(void **unused)
     one_close(&o);
 }
 
+/* No deadline is a deadline that is far away, not one that has passed. */
+static void a_drain_without_a_deadline_waits(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(9);
+    one_open_limits(&o, &(wsr_limits){.close_timeout_ns = 2000 * SECOND});
+    int peer = one_peer(&o);
+    wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
+    drain.deadline_ns = drain.spread_ns = UINT64_MAX;
+    assert_int_equal(wsr_drain(o.engine, &drain), WSR_OK);
+    one_poll(&o, 1000 * SECOND);
+    assert_int_equal(o.closed, 0);
+    assert_int_equal(wsr_drain(o.engine, &drain), WSR_ESTATE);
+    sim_peer_close(peer);
+    one_poll(&o, SECOND);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(wsr_drain_left(o.engine), 0);
+    one_close(&o);
+}
+
+/* A listener whose every accept fails is tried now and then, not at every poll. */
+static void a_failing_accept_is_not_spun_upon(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(10);
+    one_open(&o, NULL);
+    int peer = sim_peer_connect(o.port);
+    for (unsigned i = 1; i <= 16; i++)
+        sim_fail(SIM_ACCEPT, i, EPERM);
+    const uint64_t before = sim_calls(SIM_ACCEPT);
+    one_poll(&o, 500 * MS);
+    assert_in_range(sim_calls(SIM_ACCEPT) - before, 2, 11);
+    one_poll(&o, 10 * SECOND);
+    assert_int_equal(sim_peer_write(peer, one_request, strlen(one_request)), (ptrdiff_t)strlen(one_request));
+    one_poll(&o, SECOND);
+    assert_int_equal(o.opened, 1);
+    sim_peer_close(peer);
+    one_poll(&o, SECOND);
+    one_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +307,8 @@ int main(void)
         cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
         cmocka_unit_test(a_guest_is_woken_for_what_is_left),
         cmocka_unit_test(the_memory_limit_holds_up_no_end),
+        cmocka_unit_test(a_drain_without_a_deadline_waits),
+        cmocka_unit_test(a_failing_accept_is_not_spun_upon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "conn/engine.h"
 #include "ring/sys.h"
 
@@ -183,7 +184,7 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
     engine->stats.polls++;
     engine->now_ns = wsr_sys_now_ns();
     const uint64_t begun_ns = engine->now_ns;
-    const uint64_t deadline_ns = timeout_ns < 0 || (uint64_t)timeout_ns > UINT64_MAX - begun_ns ? UINT64_MAX : begun_ns + (uint64_t)timeout_ns;
+    const uint64_t deadline_ns = timeout_ns < 0 ? UINT64_MAX : wsr_ns_add(begun_ns, (uint64_t)timeout_ns);
     struct wsr_batch batch = {ev, cap, 0, begun_ns};
     for (;;) {
         release_batch(engine); /* each round: input without an event takes of batch_bytes_max too, and a full batch takes nothing in */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 #include "proto/handshake.h"
@@ -70,11 +71,6 @@ static int queue_close(struct wsr_endpoint *ep, uint16_t code, wsr_slice reason)
     return wsr_outbox_frame(&ep->out, &framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
 }
 
-static uint64_t after(uint64_t now_ns, uint64_t timeout_ns)
-{
-    return timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
-}
-
 /* Does what the close module says, but for WSR_CA_SEND. */
 static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
 {
@@ -87,7 +83,7 @@ static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
     if ((actions & WSR_CA_SHUT_DOWN) != 0)
         ep->flags |= WSR_EP_SHUTDOWN;
     if ((actions & WSR_CA_TIMER) != 0)
-        ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
+        ep->close_deadline_ns = wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns);
     if ((actions & WSR_CA_REPORT) != 0) {
         ep->flags |= WSR_EP_OWES_CLOSED;
         ep->feed = wsr_receive_discard;
@@ -208,7 +204,7 @@ void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int
     ep->http_status = (uint16_t)status;
     ep->flags |= WSR_EP_FAILED_HANDSHAKE | WSR_EP_SHUTDOWN;
     ep->feed = wsr_receive_discard;
-    ep->close_deadline_ns = after(now_ns, ep->env->limits.close_timeout_ns);
+    ep->close_deadline_ns = wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns);
 }
 
 /* The record to report; NULL: no memory, and the spare one is in use in this batch. The next one will do. */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "proto/consume.h"
 #include "proto/frame.h"
 #include "proto/handshake.h"
@@ -304,11 +305,6 @@ int wsr_endpoint_refuse(wsr_endpoint *ep, uint64_t now_ns, unsigned status, cons
 
 /* ---- time ---- */
 
-static uint64_t add_ns(uint64_t a, uint64_t b)
-{
-    return b < UINT64_MAX - a ? a + b : UINT64_MAX;
-}
-
 static bool in_handshake(const struct wsr_endpoint *ep)
 {
     return (ep->flags & (WSR_EP_OPEN | WSR_EP_FAILED_HANDSHAKE)) == 0;
@@ -321,7 +317,7 @@ static uint64_t timer(const struct wsr_endpoint *ep)
     if (wsr_endpoint_is_over(ep))
         return UINT64_MAX;
     if (in_handshake(ep))
-        return add_ns(ep->opened_ns, limits->handshake_timeout_ns);
+        return wsr_ns_add(ep->opened_ns, limits->handshake_timeout_ns);
     if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
         return ep->close_deadline_ns;
     return wsr_keepalive_deadline(ep);

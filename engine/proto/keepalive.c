@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define NEVER UINT64_MAX
 
 enum { PAYLOAD_LEN = WSR_PING_TAG_LEN + sizeof(uint32_t) };
@@ -61,11 +63,6 @@ bool wsr_keepalive_pong(struct wsr_endpoint *ep, uint64_t now_ns, wsr_slice payl
     return true; /* a late answer to an older ping, if not to the last */
 }
 
-static uint64_t add_ns(uint64_t a, uint64_t b)
-{
-    return b < UINT64_MAX - a ? a + b : UINT64_MAX;
-}
-
 /*
  * When the silence has lasted too long. Where pings are on, not before one has gone unanswered: if nobody let time pass here
  * for a while, the silence is no fault of the peer's. A ping that went in time leaves the idle deadline where it is.
@@ -73,14 +70,14 @@ static uint64_t add_ns(uint64_t a, uint64_t b)
 static uint64_t end_of_patience(const struct wsr_endpoint *ep)
 {
     const wsr_limits *limits = &ep->env->limits;
-    uint64_t idle = add_ns(ep->received_ns, limits->idle_timeout_ns);
+    uint64_t idle = wsr_ns_add(ep->received_ns, limits->idle_timeout_ns);
     bool pings = limits->ping_interval_ns < limits->idle_timeout_ns;
     if ((ep->flags & WSR_EP_PINGED) == 0)
         return pings ? UINT64_MAX : idle;
     if (ep->pinged_ns == NEVER)
         return idle;
-    uint64_t late = pings ? add_ns(ep->pinged_ns, limits->idle_timeout_ns - limits->ping_interval_ns) : idle;
-    uint64_t unanswered = add_ns(ep->pinged_ns, limits->ping_timeout_ns);
+    uint64_t late = pings ? wsr_ns_add(ep->pinged_ns, limits->idle_timeout_ns - limits->ping_interval_ns) : idle;
+    uint64_t unanswered = wsr_ns_add(ep->pinged_ns, limits->ping_timeout_ns);
     if (idle < late)
         idle = late;
     return unanswered < idle ? unanswered : idle;
@@ -89,7 +86,7 @@ static uint64_t end_of_patience(const struct wsr_endpoint *ep)
 /* When to ping; never, while one is out and nothing has come since. */
 static uint64_t next_ping(const struct wsr_endpoint *ep)
 {
-    return (ep->flags & WSR_EP_PINGED) != 0 ? UINT64_MAX : add_ns(ep->received_ns, ep->env->limits.ping_interval_ns);
+    return (ep->flags & WSR_EP_PINGED) != 0 ? UINT64_MAX : wsr_ns_add(ep->received_ns, ep->env->limits.ping_interval_ns);
 }
 
 uint64_t wsr_keepalive_deadline(const struct wsr_endpoint *ep)

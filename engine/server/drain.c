@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/clock.h"
 #include "ring/sys.h"
 #include "server/server.h"
 
@@ -47,7 +48,7 @@ static void proceed(wsr_engine *engine)
     while (draining->next_close_ns <= engine->now_ns && (c = wsr_table_at(engine, draining->cursor)) != NULL) {
         draining->cursor++;
         if (is_servers(c) && tell(engine, c))
-            draining->next_close_ns += draining->interval_ns;
+            draining->next_close_ns = wsr_ns_add(draining->next_close_ns, draining->interval_ns);
     }
     uint64_t next = draining->next_close_ns;
     if (wsr_table_at(engine, draining->cursor) == NULL) {
@@ -95,7 +96,7 @@ int wsr_drain(wsr_engine *engine, const wsr_drain_config *from)
         .reason_len = (uint8_t)reason_len,
         .interval_ns = n > 0 ? config->spread_ns / n : 0,
         .next_close_ns = engine->now_ns,
-        .deadline_ns = engine->now_ns + deadline,
+        .deadline_ns = wsr_ns_add(engine->now_ns, deadline),
         .timer = {.kind = WSR_TIMER_DRAIN},
     };
     if (reason_len > 0)

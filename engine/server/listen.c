@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/clock.h"
 #include "conn/engine.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
@@ -24,7 +25,7 @@ static void arm(wsr_engine *engine, unsigned i)
     if (wsr_ring_accept(engine->ring, listening->fd, WSR_TAG(WSR_OP_ACCEPT, i)) == 0)
         listening->armed = true;
     else
-        wsr_wheel_set(&engine->wheel, &listening->retry, engine->now_ns + RETRY_NS);
+        wsr_wheel_set(&engine->wheel, &listening->retry, wsr_ns_add(engine->now_ns, RETRY_NS));
 }
 
 static void close_socket(struct wsr_listening *listening)
@@ -62,7 +63,7 @@ static void shed(wsr_engine *engine, struct wsr_listening *listening)
 {
     for (int i = 0; i < SHED_AT_ONCE && wsr_sys_shed(listening->fd, &engine->reserve_fd) == 0; i++)
         engine->stats.accepts_shed++;
-    wsr_wheel_set(&engine->wheel, &listening->retry, engine->now_ns + RETRY_NS);
+    wsr_wheel_set(&engine->wheel, &listening->retry, wsr_ns_add(engine->now_ns, RETRY_NS));
 }
 
 static void accepted(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion)
@@ -84,6 +85,8 @@ static void accepted(wsr_engine *engine, struct wsr_batch *batch, const struct w
         welcome(engine, listening, res);
     else if (res == -EMFILE || res == -ENFILE || res == -ENOBUFS || res == -ENOMEM)
         shed(engine, listening);
+    else if (res != -ECONNABORTED && res != -EINTR) /* whatever it is, it would be so again at once */
+        wsr_wheel_set(&engine->wheel, &listening->retry, wsr_ns_add(engine->now_ns, RETRY_NS));
     if (!wsr_timer_is_set(&listening->retry))
         arm(engine, (unsigned)i);
 }
