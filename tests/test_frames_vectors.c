@@ -1,7 +1,8 @@
 /*
  * tests/test_frames_vectors.c - the frame sequences of tests/vectors/frames, which answer every row of the design's table of
  * bad frames, for both roles: each whole, cut at every place, and byte by byte, with room for one event and for many, with
- * every set of kernels, and delivered in chunks. All runs must report the same messages and send the same bytes.
+ * every set of kernels, and delivered in chunks; without permessage-deflate, with it, and with all messages compressed. All
+ * runs must report the same messages and send the same bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/deflated.h"
 #include "lib/talk.h"
 #include "simd/simd.h"
 
@@ -20,11 +22,21 @@
 
 /* ---- a case, for one role ---- */
 
+enum deflate {
+    OFF,
+    AGREED,    /* permessage-deflate is agreed on, and the peer sends the same bytes nevertheless */
+    COMPRESSED /* the peer compresses every message */
+};
+
 struct sequence {
     const char *path;
     const struct vectors_case *one;
     wsr_role role; /* of the end under test */
     wsr_limits limits;
+    enum deflate deflate;
+    bool no_takeover;
+    struct deflated *deflated;       /* while input is written; NULL unless the peer compresses */
+    bool compressing;                /* a compressed message is open in input */
     struct vectors_bytes input;
     struct vectors_bytes sent, seen; /* expected, as text */
     bool fails_with_last;            /* a '!' line: at the last byte of the input, and not before */
@@ -84,6 +96,8 @@ static void parse_words(const struct sequence *s, const struct vectors_line *lin
     while (*p != '\0') {
         if (word_is(p, "no-fin", &p)) {
             frame->first &= 0x7F;
+        } else if (word_is(p, "rsv1", &p)) {
+            frame->first |= 0x40;
         } else if (word_is(p, "form16", &p)) {
             frame->form = 2;
         } else if (word_is(p, "form64", &p)) {
@@ -128,6 +142,27 @@ static void append_frame(struct sequence *s, const struct frame *frame, const st
     }
 }
 
+/* The same frame of a peer that compresses, if it is of a message. What it declares beyond its payload is as much more. */
+static void append_compressed(struct sequence *s, const struct frame *frame, const struct vectors_bytes *payload)
+{
+    bool starts = frame->first == 0x01 || frame->first == 0x02 || frame->first == 0x81 || frame->first == 0x82;
+    bool continues = (frame->first & 0x7F) == 0 && s->compressing;
+    if ((!starts && !continues) || (starts && s->compressing)) { /* a control frame, or wrong */
+        append_frame(s, frame, payload);
+        return;
+    }
+    struct vectors_bytes compressed = {NULL, 0, 0};
+    struct frame as = *frame;
+    bool whole = !frame->declares || frame->declared == payload->len;
+    as.first |= starts ? 0x40 : 0;
+    deflated_put(s->deflated, &compressed, payload->ptr, payload->len, whole && (frame->first & 0x80) != 0);
+    as.declares = !whole;
+    as.declared = compressed.len + frame->declared - payload->len;
+    append_frame(s, &as, &compressed);
+    s->compressing = (frame->first & 0x80) == 0;
+    vectors_bytes_free(&compressed);
+}
+
 static void read_frames(struct sequence *s, const struct vectors_line *line)
 {
     const char *colon = strchr(line->text, ':');
@@ -152,8 +187,12 @@ static void read_frames(struct sequence *s, const struct vectors_line *line)
         vectors_append(&payload, code, 2);
     }
     vectors_hex(&payload, &rest);
-    for (unsigned long i = 0; i < frame.times; i++)
-        append_frame(s, &frame, &payload);
+    for (unsigned long i = 0; i < frame.times; i++) {
+        if (s->deflated != NULL)
+            append_compressed(s, &frame, &payload);
+        else
+            append_frame(s, &frame, &payload);
+    }
     vectors_bytes_free(&payload);
 }
 
@@ -225,18 +264,37 @@ static bool read_limit(struct sequence *s, const char *text)
     return true;
 }
 
-static bool is_for(const struct vectors_case *one, wsr_role role)
+/* What follows a setting's name; NULL if there is none of that name. */
+static const char *setting(const struct vectors_case *one, const char *name)
 {
+    const char *rest;
     for (unsigned i = 0; i < one->lines_n; i++) {
-        if (one->lines[i].mark == '@' && strncmp(one->lines[i].text, "role ", 5) == 0)
-            return strcmp(one->lines[i].text + 5, role == WSR_SERVER ? "server" : "client") == 0;
+        if (one->lines[i].mark == '@' && word_is(one->lines[i].text, name, &rest))
+            return rest;
     }
-    return true;
+    return NULL;
 }
 
-static void read_sequence(struct sequence *s, const char *path, const struct vectors_case *one, wsr_role role)
+static bool is_for(const struct vectors_case *one, wsr_role role, enum deflate deflate)
 {
-    *s = (struct sequence){.path = path, .one = one, .role = role};
+    const char *of_role = setting(one, "role"), *how = setting(one, "deflate");
+    if (of_role != NULL && strcmp(of_role, role == WSR_SERVER ? "server" : "client") != 0)
+        return false;
+    if (how == NULL)
+        return true;
+    if (strcmp(how, "off") == 0)
+        return deflate == OFF;
+    if (strcmp(how, "uncompressed") == 0)
+        return deflate != COMPRESSED;
+    return deflate == AGREED; /* on, no-takeover */
+}
+
+static void read_sequence(struct sequence *s, const char *path, const struct vectors_case *one, wsr_role role, enum deflate deflate)
+{
+    const char *how = setting(one, "deflate");
+    *s = (struct sequence){.path = path, .one = one, .role = role, .deflate = deflate};
+    s->no_takeover = how != NULL && strcmp(how, "no-takeover") == 0;
+    s->deflated = deflate == COMPRESSED ? deflated_open(6, 15) : NULL;
     for (unsigned i = 0; i < one->lines_n; i++) {
         const struct vectors_line *line = &one->lines[i];
         const char *rest;
@@ -250,7 +308,7 @@ static void read_sequence(struct sequence *s, const char *path, const struct vec
             put_expected(s, &s->sent, &(struct vectors_line){'<', text, line->number});
             (void)snprintf(text, sizeof text, "%s by local", line->text);
             put_closed(s, text);
-            s->fails_with_last = true;
+            s->fails_with_last = deflate != COMPRESSED; /* what comes out of which byte is not so plain there */
         } else if (line->mark == '=' && word_is(line->text, "closed", &rest)) {
             put_closed(s, rest);
         } else if (line->mark == '=' && word_is(line->text, "reason", &rest)) {
@@ -261,7 +319,7 @@ static void read_sequence(struct sequence *s, const char *path, const struct vec
             put_expected(s, &s->seen, line);
         } else if (line->mark == '@') {
             if (!read_limit(s, line->text) && !word_is(line->text, "role", &rest) && !word_is(line->text, "sends", &rest) &&
-                !word_is(line->text, "closes", &rest) && !word_is(line->text, "blocked", &rest))
+                !word_is(line->text, "closes", &rest) && !word_is(line->text, "blocked", &rest) && !word_is(line->text, "deflate", &rest))
                 complain(s, line, "unknown setting");
         } else {
             complain(s, line, "unknown mark");
@@ -269,6 +327,8 @@ static void read_sequence(struct sequence *s, const char *path, const struct vec
     }
     if (!s->closed_said)
         put_closed(s, "1006 WSR_ETRUNCATED by nobody");
+    if (s->deflated != NULL)
+        deflated_close(s->deflated);
 }
 
 static void free_sequence(struct sequence *s)
@@ -308,6 +368,10 @@ static void open_run(struct talk *talk, const struct sequence *s, unsigned cap, 
     config.limits = s->limits;
     config.kernels = kernels;
     *talk = (struct talk){.role = s->role, .now_ns = 1, .cap = cap};
+    if (s->deflate != OFF) {
+        config.deflate = (wsr_deflate){.on = true, .send_takeover = !s->no_takeover, .receive_takeover = !s->no_takeover};
+        talk->extensions = s->no_takeover ? "permessage-deflate; server_no_context_takeover; client_no_context_takeover" : "permessage-deflate";
+    }
     assert_int_equal(talk_open(talk, &config), WSR_OK);
     assert_true(talk->is_open);
     talk->seen.len = 0; /* without "open" */
@@ -348,8 +412,8 @@ static void expect_lines(const struct sequence *s, const char *what, const char 
         size_t en = strcspn(e, "\n"), gn = strcspn(g, "\n");
         bool closed = strncmp(e, "closed ", 7) == 0 && gn > en && (g[en] == ',');
         if (strncmp(e, g, en) != 0 || (gn != en && !closed))
-            fail_msg("%s:%u: %s (%s), %s: expected \"%.*s\", got \"%.*s\"", s->path, s->one->number, s->one->title,
-                     s->role == WSR_SERVER ? "server" : "client", what, (int)en, e, (int)gn, g);
+            fail_msg("%s:%u: %s (%s, deflate %d), %s: expected \"%.*s\", got \"%.*s\"", s->path, s->one->number, s->one->title,
+                     s->role == WSR_SERVER ? "server" : "client", s->deflate, what, (int)en, e, (int)gn, g);
         e += en + (e[en] != '\0');
         g += gn + (g[gn] != '\0');
     }
@@ -383,8 +447,8 @@ static void check_same(const struct sequence *s, const struct talk *whole, unsig
     struct talk other;
     run(&other, s, cap, kernels, first, piece);
     if (!same(&whole->seen, &other.seen) || !same(&whole->sent, &other.sent))
-        fail_msg("%s:%u: %s (%s): cut at %zu or into %zu, %u events, %s, differs:\n%s\n%s", s->path, s->one->number, s->one->title,
-                 s->role == WSR_SERVER ? "server" : "client", first, piece, cap, kernels != NULL ? kernels : "best",
+        fail_msg("%s:%u: %s (%s, deflate %d): cut at %zu or into %zu, %u events, %s, differs:\n%s\n%s", s->path, s->one->number, s->one->title,
+                 s->role == WSR_SERVER ? "server" : "client", s->deflate, first, piece, cap, kernels != NULL ? kernels : "best",
                  vectors_string(&whole->seen), vectors_string(&other.seen));
     assert_true(talk_free(&other));
 }
@@ -469,12 +533,14 @@ static void check_file(const char *path)
     vectors_load(&vectors, path);
     for (unsigned i = 0; i < vectors.cases_n; i++) {
         for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
-            if (!is_for(&vectors.cases[i], (wsr_role)role))
-                continue;
-            struct sequence s;
-            read_sequence(&s, path, &vectors.cases[i], (wsr_role)role);
-            check_sequence(&s);
-            free_sequence(&s);
+            for (int deflate = OFF; deflate <= COMPRESSED; deflate++) {
+                if (!is_for(&vectors.cases[i], (wsr_role)role, (enum deflate)deflate))
+                    continue;
+                struct sequence s;
+                read_sequence(&s, path, &vectors.cases[i], (wsr_role)role, (enum deflate)deflate);
+                check_sequence(&s);
+                free_sequence(&s);
+            }
         }
     }
     vectors_free(&vectors);
@@ -508,6 +574,12 @@ static void text(void **unused)
 {
     (void)unused;
     check_file("tests/vectors/frames/utf8.txt");
+}
+
+static void compressed(void **unused)
+{
+    (void)unused;
+    check_file("tests/vectors/frames/deflate.txt");
 }
 
 /* ---- every close code, through an endpoint ---- */
@@ -558,8 +630,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),          cmocka_unit_test(fragments), cmocka_unit_test(control),
-        cmocka_unit_test(closing),          cmocka_unit_test(text),      cmocka_unit_test(how_much_was_compared),
-        cmocka_unit_test(every_close_code),
+        cmocka_unit_test(closing),          cmocka_unit_test(text),      cmocka_unit_test(compressed),
+        cmocka_unit_test(how_much_was_compared), cmocka_unit_test(every_close_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

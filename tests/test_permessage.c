@@ -1,7 +1,7 @@
 /*
  * tests/test_permessage.c - permessage-deflate through an endpoint, both roles (RFC 7692 section 7.2): what goes in comes out, whatever
  * was agreed on; what is wrong with it is named; memory follows what comes out, up to the limit, and may fail. The codecs
- * alone are test_deflate.c's, the offers test_deflate_offer.c's, and every bad frame with deflate on test_frames_vectors.c's.
+ * alone are test_deflate.c's, the offers test_deflate_offer.c's; single frames, good and bad, are tests/vectors/frames.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -330,159 +330,7 @@ static void off_on_either_side_is_off(void **unused)
     }
 }
 
-/* ---- the examples of RFC 7692 section 7.2.3, and their like ---- */
-
-struct example {
-    const char *frames; /* as in the RFC, unmasked: each with its two bytes of header */
-    size_t len;
-    const char *seen;
-};
-#define FRAMES(text) text, sizeof(text) - 1
-
-static const struct example examples[] = {
-    {FRAMES("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"), "text Hello\n"},
-    {FRAMES("\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00"), "text Hello\n"},
-    {FRAMES("\x41\x03\xf2\x48\xcd\x89\x01p\x80\x04\xc9\xc9\x07\x00"), "ping p\ntext Hello\n"},
-    {FRAMES("\xc1\x0b\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"), "text Hello\n"},
-    {FRAMES("\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), "text Hello\n"},
-    {FRAMES("\xc1\x0d\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"), "text Hello\n"},
-    /* the same message twice: once more, and as a reference to the first */
-    {FRAMES("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"), "text Hello\ntext Hello\n"},
-    {FRAMES("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00"), "text Hello\ntext Hello\n"},
-    {FRAMES("\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00\xc1\x05\xf2\x00\x11\x00\x00"), "text Hello\ntext Hello\n"},
-    /* an empty message, and an empty last fragment */
-    {FRAMES("\xc1\x01\x00"), "text\n"},
-    {FRAMES("\xc2\x02\x02\x00"), "binary\n"},
-    {FRAMES("\x41\x07\xf2\x48\xcd\xc9\xc9\x07\x00\x80\x00"), "text Hello\n"},
-    {FRAMES("\x41\x0b\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff\x80\x01\x00"), "text Hello\n"},
-    {FRAMES("\x41\x00\x00\x00\x80\x07\xf2\x48\xcd\xc9\xc9\x07\x00"), "text Hello\n"},
-    /* what some senders leave out, being nothing: before and behind other messages */
-    {FRAMES("\xc1\x00\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc2\x00\xc1\x05\xf2\x00\x11\x00\x00"), "text\ntext Hello\nbinary\ntext Hello\n"},
-    {FRAMES("\x41\x0b\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff\x80\x00\xc1\x05\xf2\x00\x11\x00\x00"), "text Hello\ntext Hello\n"},
-    {FRAMES("\xc1\x07\xf3\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00"), "text Hello\ntext Hello\n"},
-    /* compressed and not, in turn */
-    {FRAMES("\x81\x02Hi\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\x01\x01H\x80\x01i\xc1\x05\xf2\x00\x11\x00\x00"), "text Hi\ntext Hello\ntext Hi\ntext Hello\n"},
-};
-
-/* The frames as the peer of this role writes them. */
-static void write_example(struct vectors_bytes *out, const struct example *example, wsr_role role)
-{
-    for (const uint8_t *p = (const uint8_t *)example->frames, *end = p + example->len; p < end; p += 2 + p[1])
-        talk_frame(out, role, p[0], p + 2, p[1]);
-}
-
-static void the_rfcs_examples(void **unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < sizeof examples / sizeof examples[0]; i++) {
-        for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
-            struct vectors_bytes input = {NULL, 0, 0};
-            write_example(&input, &examples[i], other((wsr_role)role));
-            for (size_t first = 0; first <= input.len; first++) {
-                struct talk talk;
-                open_ok(&talk, (wsr_role)role, true);
-                talk_feed(&talk, input.ptr, first);
-                if (first == 0) /* byte by byte */
-                    talk_feed_pieces(&talk, input.ptr, input.len, 1);
-                else
-                    talk_feed(&talk, input.ptr + first, input.len - first);
-                expect_seen(&talk, examples[i].seen);
-                talk_eof(&talk, 0);
-                assert_int_equal(talk.record.cause, WSR_ETRUNCATED);
-                free_ok(&talk);
-            }
-            vectors_bytes_free(&input);
-        }
-    }
-}
-
-/* Without takeover a reference to the message before has nothing to refer to. */
-static void without_takeover_there_is_no_history(void **unused)
-{
-    (void)unused;
-    for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
-        struct talk talk;
-        open_ok(&talk, (wsr_role)role, false);
-        feed_frame(&talk, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
-        feed_frame(&talk, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
-        expect_seen(&talk, "text Hello\ntext Hello\n");
-        feed_frame(&talk, RSV1_TEXT, "\xf2\x00\x11\x00\x00", 5);
-        expect_seen(&talk, "");
-        expect_failed(&talk, WSR_EDEFLATE, 1007);
-        free_ok(&talk);
-    }
-}
-
 /* ---- what is wrong ---- */
-
-struct wrong {
-    const char *what;
-    const char *frames;
-    size_t len;
-    const char *seen;
-    int cause;
-    uint16_t code;
-};
-
-static const struct wrong wrongs[] = {
-    {"a reserved type of block", FRAMES("\xc2\x01\x06"), "", WSR_EDEFLATE, 1007},
-    {"lengths of a stored block that do not agree", FRAMES("\xc2\x05\x00\x05\x00\xfa\xfe"), "", WSR_EDEFLATE, 1007},
-    {"a distance to before the beginning", FRAMES("\xc2\x08\xf2\x48\xcd\xc9\xc9\x07\x92\x00"), "", WSR_EDEFLATE, 1007},
-    {"corrupt in the second fragment", FRAMES("\x42\x07\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x04\x00\x00\xff\xff\x80\x01\x06"), "", WSR_EDEFLATE, 1007},
-    {"the end within a stored block", FRAMES("\xc2\x06\x00\x06\x00\xf9\xff\x48"), "", WSR_EDEFLATE, 1007},
-    {"the end within a code", FRAMES("\xc2\x04\xf2\x48\xcd\xc9"), "", WSR_EDEFLATE, 1007},
-    {"the end within the tail", FRAMES("\xc2\x09\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00"), "", WSR_EDEFLATE, 1007},
-    {"garbage behind a final block", FRAMES("\xc2\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x06"), "", WSR_EDEFLATE, 1007},
-    {"good messages before a bad one", FRAMES("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\x82\x01p\xc2\x01\x06"), "text Hello\nbinary p\n", WSR_EDEFLATE, 1007},
-    /* text: stored blocks, so that each byte can be seen */
-    {"a bad byte", FRAMES("\xc1\x06\x00\x02\x00\xfd\xff\xff"), "", WSR_EUTF8, 1007},
-    {"a surrogate", FRAMES("\xc1\x09\x00\x03\x00\xfc\xff\xed\xa0\x80\x00"), "", WSR_EUTF8, 1007},
-    {"a character cut off by the end", FRAMES("\xc1\x08\x00\x02\x00\xfd\xff\x41\xc3\x00"), "", WSR_EUTF8, 1007},
-    {"a character cut off by another message", FRAMES("\xc1\x08\x00\x02\x00\xfd\xff\x41\xc3\x00\xc1\x08\x00\x02\x00\xfd\xff\xa4\x41\x00"), "", WSR_EUTF8, 1007},
-    {"a bad byte before corrupt ones", FRAMES("\xc1\x07\x00\x01\x00\xfe\xff\xff\x07"), "", WSR_EUTF8, 1007},
-    {"corrupt before a bad byte could come", FRAMES("\xc1\x07\x00\x01\x00\xfe\xff\x41\x07"), "", WSR_EDEFLATE, 1007},
-    /* where RSV1 may be (sections 6.1, 6.2) */
-    {"RSV1 on a continuation", FRAMES("\x41\x03\xf2\x48\xcd\xc0\x04\xc9\xc9\x07\x00"), "", WSR_ERSV, 1002},
-    {"RSV1 on a continuation of what is not compressed", FRAMES("\x01\x01H\xc0\x01i"), "", WSR_ERSV, 1002},
-    {"RSV1 on a ping", FRAMES("\xc9\x00"), "", WSR_ERSV, 1002},
-    {"RSV1 on a pong", FRAMES("\xca\x00"), "", WSR_ERSV, 1002},
-    {"RSV1 on a Close", FRAMES("\xc8\x02\x03\xe8"), "", WSR_ERSV, 1002},
-    {"RSV1 on a reserved opcode", FRAMES("\xc3\x00"), "", WSR_EOPCODE, 1002},
-    {"RSV2", FRAMES("\xa1\x00"), "", WSR_ERSV, 1002},
-    {"RSV1 and RSV2", FRAMES("\xe1\x00"), "", WSR_ERSV, 1002},
-    {"RSV1 and RSV3", FRAMES("\xd1\x00"), "", WSR_ERSV, 1002},
-    {"a compressed message within another", FRAMES("\x41\x03\xf2\x48\xcd\xc1\x00"), "", WSR_EINTERLEAVED, 1002},
-};
-
-static void what_is_wrong_is_named(void **unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
-        const struct wrong *wrong = &wrongs[i];
-        for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
-            struct vectors_bytes input = {NULL, 0, 0};
-            write_example(&input, &(struct example){wrong->frames, wrong->len, NULL}, other((wsr_role)role));
-            for (size_t first = 0; first <= input.len; first++) {
-                for (int takeover = 0; takeover < 2; takeover++) {
-                    struct talk talk;
-                    open_ok(&talk, (wsr_role)role, takeover != 0);
-                    if (first == 0)
-                        talk_feed_pieces(&talk, input.ptr, input.len, 1);
-                    else
-                        talk_feed(&talk, input.ptr, first);
-                    if (first > 0 && first < input.len)
-                        talk_feed(&talk, input.ptr + first, input.len - first);
-                    assert_string_equal(talk.seen.len > 0 ? vectors_string(&talk.seen) : "", wrong->seen);
-                    talk_eof(&talk, 0);
-                    if (!talk.is_closed || talk.record.cause != wrong->cause || talk.record.code_sent != wrong->code)
-                        fail_msg("%s, cut at %zu: %s, %u", wrong->what, first, wsr_error_name(talk.record.cause), talk.record.code_sent);
-                    free_ok(&talk);
-                }
-            }
-            vectors_bytes_free(&input);
-        }
-    }
-}
 
 /* A bad byte ends it with the byte of input that it comes out of, long before the frame's end. */
 static void a_bad_byte_fails_at_once(void **unused)
@@ -1120,9 +968,6 @@ int main(void)
         cmocka_unit_test(a_bomb_is_cut_at_the_limit),
         cmocka_unit_test(two_ends_understand_each_other),
         cmocka_unit_test(off_on_either_side_is_off),
-        cmocka_unit_test(the_rfcs_examples),
-        cmocka_unit_test(without_takeover_there_is_no_history),
-        cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(a_bad_byte_fails_at_once),
         cmocka_unit_test(the_limit_is_of_what_comes_out),
         cmocka_unit_test(a_message_of_nothing_has_an_end),
