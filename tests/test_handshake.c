@@ -33,6 +33,7 @@ struct input {
     wsr_endpoint_config config;
     struct vectors_bytes bytes;
     bool eof;      /* the stream ends behind them: nothing may have been said before */
+    const char *only_deflate; /* "on", "off"; NULL: with permessage-deflate configured it is as without */
     bool abrupt;   /* ends in a line without its end: refused exactly at its last byte, if it is */
 };
 
@@ -50,6 +51,8 @@ static void read_setting(struct input *input, const char *path, const struct vec
         input->config.limits.headers_max = (uint32_t)strtoul(line->text + 12, NULL, 10);
     else if (strcmp(line->text, "eof") == 0)
         input->eof = true;
+    else if (strcmp(line->text, "deflate on") == 0 || strcmp(line->text, "deflate off") == 0)
+        input->only_deflate = line->text + 8;
     else
         fail_msg("%s:%u: unknown setting %s", path, line->number, line->text);
 }
@@ -194,10 +197,15 @@ static void check_earliest(const struct input *input, const struct vectors_case 
     free(copy);
 }
 
-static void check_case(wsr_role role, const char *path, const struct vectors_case *one)
+static void check_case(wsr_role role, const char *path, const struct vectors_case *one, bool deflate)
 {
     struct input input;
     read_input(&input, role, path, one);
+    input.config.deflate.on = deflate;
+    if (input.only_deflate != NULL && strcmp(input.only_deflate, deflate ? "on" : "off") != 0) {
+        vectors_bytes_free(&input.bytes);
+        return;
+    }
     struct box whole;
     run(&whole, &input, input.bytes.len, false);
     check_expectations(&whole, path, one);
@@ -226,7 +234,8 @@ static void check_file(wsr_role role, const char *path, unsigned cases_min)
             if (strcmp(vectors.cases[i].title, vectors.cases[j].title) == 0)
                 fail_msg("%s:%u: the title of another case: %s", path, vectors.cases[i].number, vectors.cases[i].title);
         }
-        check_case(role, path, &vectors.cases[i]);
+        check_case(role, path, &vectors.cases[i], false);
+        check_case(role, path, &vectors.cases[i], true);
     }
     assert_true(vectors.cases_n >= cases_min);
     vectors_free(&vectors);

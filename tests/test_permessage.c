@@ -947,6 +947,33 @@ static void without_memory_the_extension_is_declined(void **unused)
     assert_int_equal(declined, 1);
 }
 
+/* An application that answers by itself: what was agreed on is said in its answer, be it later; and goes with a refusal. */
+static void a_request_that_waits_is_agreed_on_too(void **unused)
+{
+    (void)unused;
+    for (int accepts = 0; accepts < 2; accepts++) {
+        static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        wsr_endpoint_config config = config_of(true);
+        struct talk talk = {.role = WSR_SERVER, .now_ns = 1};
+        config.manual = true;
+        assert_int_equal(talk_open_only(&talk, &config), WSR_OK);
+        talk_feed(&talk, (const uint8_t *)request, strlen(request));
+        if (accepts == 0) {
+            assert_int_equal(wsr_endpoint_refuse(talk.ep, 1, 403, NULL, (wsr_slice){NULL, 0}), WSR_OK);
+        } else {
+            assert_int_equal(wsr_endpoint_accept(talk.ep, 1, NULL, "X-A: b\r\n"), WSR_OK);
+            (void)talk_flush(&talk);
+            assert_true(vectors_has_line(&talk.sent, "Sec-WebSocket-Extensions: permessage-deflate"));
+            assert_true(vectors_has_line(&talk.sent, "X-A: b"));
+            talk.seen.len = 0;
+            feed_frame(&talk, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+            expect_seen(&talk, "text Hello\n");
+        }
+        free_ok(&talk);
+    }
+}
+
 static void a_bad_config_is_refused(void **unused)
 {
     (void)unused;
@@ -984,6 +1011,7 @@ int main(void)
         cmocka_unit_test(connections_share),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(without_memory_the_extension_is_declined),
+        cmocka_unit_test(a_request_that_waits_is_agreed_on_too),
         cmocka_unit_test(a_bad_config_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn/engine.h"
+#include "proto/permessage.h"
 #include "tls/crypto.h"
 
 int box_sha1_error;
@@ -68,6 +70,7 @@ int box_open(struct box *box, const wsr_endpoint_config *config)
     assert_int_equal(error, WSR_OK);
     if (box->fail_for_good)
         box->env.pool.kept_bytes_max = 1;
+    wsr_env_codecs(&box->env);
     box->env.sha1 = sha1;
     box->env.random = sample;
     box->env.random_context = box;
@@ -80,6 +83,7 @@ void box_close(struct box *box)
 {
     wsr_endpoint_fini(&box->ep);
     wsr_env_release(&box->env);
+    wsr_permessage_release(&box->env);
     assert_int_equal(box->env.pool.out_bytes, 0);
     wsr_env_fini(&box->env);
     vectors_bytes_free(&box->seen);
