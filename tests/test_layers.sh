@@ -13,7 +13,7 @@ fresh_copy()
 {
     rm -rf "${copy:?}"/*
     cp -R engine include "$copy/"
-    mkdir -p "$copy/tools/examples" "$copy/obj/engine/proto" "$copy/obj/engine/simd" "$copy/obj/engine/conn"
+    mkdir -p "$copy/tools/examples" "$copy/obj/engine/"{proto,simd,policy,conn}
     find tools -name '*.[ch]' -exec cp --parents {} "$copy/" \;
 }
 
@@ -104,6 +104,9 @@ plant_object proto 'int wsr_ring_submit(void); int wsr_planted(void); int wsr_pl
 expect objects 'proto may not call wsr_ring_submit' 'proto calls no other room, however it was declared'
 plant_object simd 'int wsr_frame_parse(void); int wsr_planted(void); int wsr_planted(void) { return wsr_frame_parse(); }'
 expect objects 'simd may not call wsr_frame_parse' 'simd calls nothing above it'
+plant_object policy '#include <stdlib.h>
+int wsr_planted(void); int wsr_planted(void) { return rand(); }'
+expect objects 'policy may not call rand' 'policy draws no random number by itself'
 plant_object conn '#include <stdio.h>
 void wsr_planted(void); void wsr_planted(void) { puts("hello"); }'
 expect objects 'engine/conn/planted.o: the library may not call puts' 'the library prints nothing'
