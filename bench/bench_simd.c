@@ -14,13 +14,13 @@
 
 #include "bench_shim.h"
 #include "lib/goals.h"
+#include "lib/results.h"
 #include "lib/rivals.h"
 #include "proto/keypool.h"
 #include "simd/simd.h"
 #include "tls/crypto.h"
 
 #define CASES_MAX 32u
-#define RESULTS_MAX 512u
 #define PACKED_BYTES 16384u
 #define MEMORY_BYTES ((size_t)2 << 20)
 
@@ -42,19 +42,6 @@ struct job {
     const struct wsr_kernels *kernels;
     struct wsr_keypool *pool;
 };
-
-/* What a case came to. */
-struct result {
-    const char *group;
-    size_t len;
-    char name[40];
-    double *ns;      /* a message, by round */
-    unsigned n;
-    double median;
-};
-
-static struct result results[RESULTS_MAX];
-static unsigned results_n;
 
 /* --- What is timed ---------------------------------------------------------------------------------------------------- */
 
@@ -264,7 +251,7 @@ static void group_begin(void)
 
 static void add(const char *name, void (*pass)(void *), struct job job, double a_pass)
 {
-    if (cases_n == CASES_MAX || results_n + cases_n == RESULTS_MAX) {
+    if (cases_n == CASES_MAX) {
         fprintf(stderr, "bench_simd: too many cases\n");
         exit(1);
     }
@@ -286,24 +273,11 @@ static void group_run(const char *group, size_t len)
         exit(1);
     }
     for (unsigned i = 0; i < cases_n; i++) {
-        struct result *r = &results[results_n++];
-        *r = (struct result){.group = group, .len = len, .ns = cases[i].ns, .n = rounds};
-        snprintf(r->name, sizeof r->name, "%s", cases[i].name);
         for (unsigned j = 0; j < rounds; j++) {
-            r->ns[j] /= units[i];
+            cases[i].ns[j] /= units[i];
         }
-        r->median = goal_median(r->ns, r->n);
+        result_add(group, len, cases[i].name, cases[i].ns, rounds);
     }
-}
-
-static struct result *find(const char *group, size_t len, const char *name)
-{
-    for (unsigned i = 0; i < results_n; i++) {
-        if (strcmp(results[i].group, group) == 0 && results[i].len == len && strcmp(results[i].name, name) == 0) {
-            return &results[i];
-        }
-    }
-    return NULL;
 }
 
 /* RFC 6455 section 5.2: what stands before the payload of a client's frame. */
@@ -434,80 +408,6 @@ static void measure_keys(void)
     wsr_crypto_stream_close(stream);
 }
 
-/* --- What is printed -------------------------------------------------------------------------------------------------- */
-
-static void print_length(size_t len)
-{
-    char text[16];
-    if (len >= 1024 && len % 1024 == 0) {
-        snprintf(text, sizeof text, len >= 1048576 ? "%zu MiB" : "%zu KiB", len >= 1048576 ? len >> 20 : len >> 10);
-    } else {
-        snprintf(text, sizeof text, "%zu B", len);
-    }
-    printf(" %17s", text);
-}
-
-/* Rows: cases. Columns: lengths, GB/s and cycles a message. */
-static void print_group(const char *group, const size_t *lens, unsigned lens_n)
-{
-    printf("\n%s: GB/s | cycles a message\n%-28s", group, "");
-    for (unsigned l = 0; l < lens_n; l++) {
-        print_length(lens[l]);
-    }
-    puts("");
-    for (unsigned i = 0; i < results_n; i++) {
-        if (strcmp(results[i].group, group) != 0 || results[i].len != lens[0] || strcmp(results[i].name, "clock") == 0) {
-            continue;
-        }
-        printf("%-28s", results[i].name);
-        for (unsigned l = 0; l < lens_n; l++) {
-            double ns = find(group, lens[l], results[i].name)->median, cycle_ns = find(group, lens[l], "clock")->median;
-            printf(" %7.1f | %7.0f", (double)lens[l] / ns, ns / cycle_ns);
-        }
-        puts("");
-    }
-}
-
-/* How many times as fast as `slow` is `fast`, at each length. */
-static void print_ratios(const char *group, const size_t *lens, unsigned lens_n, const char *fast, const char *slow)
-{
-    char title[64];
-    if (find(group, lens[0], slow) == NULL) {
-        return;
-    }
-    snprintf(title, sizeof title, "x %s", slow);
-    printf("%-28s", title);
-    for (unsigned l = 0; l < lens_n; l++) {
-        struct result *a = find(group, lens[l], slow), *b = find(group, lens[l], fast);
-        struct goal_figure ratio = goal_ratio(a->ns, a->n, b->ns, b->n);
-        printf(" %5.2f (%4.2f-%4.2f)", ratio.value, ratio.low, ratio.high);
-    }
-    puts("");
-}
-
-static void print_json(const char *path)
-{
-    FILE *out = fopen(path, "w");
-    if (out == NULL) {
-        perror(path);
-        exit(1);
-    }
-    fprintf(out, "[");
-    for (unsigned i = 0; i < results_n; i++) {
-        fprintf(out, "%s\n {\"group\": \"%s\", \"bytes\": %zu, \"name\": \"%s\", \"ns\": [", i > 0 ? "," : "", results[i].group, results[i].len,
-                results[i].name);
-        for (unsigned j = 0; j < results[i].n; j++) {
-            fprintf(out, "%s%.4f", j > 0 ? ", " : "", results[i].ns[j]);
-        }
-        fprintf(out, "]}");
-    }
-    fprintf(out, "\n]\n");
-    if (fclose(out) != 0) {
-        perror(path);
-        exit(1);
-    }
-}
-
 /* --- Goals ------------------------------------------------------------------------------------------------------------ */
 
 /* The fastest of the two passes of which one is not ours. */
@@ -516,18 +416,11 @@ static struct result *best_two_pass(const char *group, size_t len)
     struct result *best = NULL, *r;
     static const char *const names[] = {"two passes: unmask, lookup", "two passes: unmask, Beast", "two passes: Beast"};
     for (unsigned i = 0; i < 3; i++) {
-        if ((r = find(group, len, names[i])) != NULL && (best == NULL || r->median < best->median)) {
+        if ((r = result_find(group, len, names[i])) != NULL && (best == NULL || r->median < best->median)) {
             best = r;
         }
     }
     return best;
-}
-
-static void goal_speed(const char *name, struct result *slow, struct result *fast, double wanted)
-{
-    if (slow != NULL && fast != NULL) {
-        goal_print(name, goal_ratio(slow->ns, slow->n, fast->ns, fast->n), wanted, true);
-    }
 }
 
 static void print_goals(const char *ascii, const char *wide, const size_t *copies, unsigned copies_n)
@@ -535,26 +428,26 @@ static void print_goals(const char *ascii, const char *wide, const size_t *copie
     const struct wsr_kernels *best = wsr_kernels_best();
     const char *fused = name_of(best, "fused"), *unmask = name_of(best, "unmask");
     puts("");
-    goal_speed("fused/two-passes-64KiB-ascii", best_two_pass(ascii, 65536), find(ascii, 65536, fused), 1.8);
-    goal_speed("fused/two-passes-4KiB-ascii", best_two_pass(ascii, 4096), find(ascii, 4096, fused), 1.6);
-    goal_speed("fused/two-passes-64KiB-chinese", best_two_pass(wide, 65536), find(wide, 65536, fused), 1.6);
-    goal_speed("fused/unmask-64KiB-ascii", find(ascii, 65536, unmask), find(ascii, 65536, fused), 0.92);
-    goal_speed("unmask/xor-roofline-64KiB", find(ascii, 65536, "memory: XOR, aligned"), find(ascii, 65536, unmask), 0.95);
-    goal_speed("unmask-misaligned/aligned-64KiB", find(ascii, 65536, "unmask, aligned"), find(ascii, 65536, unmask), 0.95);
-    goal_speed("fused-misaligned/aligned-64KiB", find(ascii, 65536, "fused, aligned"), find(ascii, 65536, fused), 0.95);
-    struct result *two = best_two_pass(ascii, 16), *one = find(ascii, 16, fused);
+    result_goal("fused/two-passes-64KiB-ascii", best_two_pass(ascii, 65536), result_find(ascii, 65536, fused), 1.8);
+    result_goal("fused/two-passes-4KiB-ascii", best_two_pass(ascii, 4096), result_find(ascii, 4096, fused), 1.6);
+    result_goal("fused/two-passes-64KiB-chinese", best_two_pass(wide, 65536), result_find(wide, 65536, fused), 1.6);
+    result_goal("fused/unmask-64KiB-ascii", result_find(ascii, 65536, unmask), result_find(ascii, 65536, fused), 0.92);
+    result_goal("unmask/xor-roofline-64KiB", result_find(ascii, 65536, "memory: XOR, aligned"), result_find(ascii, 65536, unmask), 0.95);
+    result_goal("unmask-misaligned/aligned-64KiB", result_find(ascii, 65536, "unmask, aligned"), result_find(ascii, 65536, unmask), 0.95);
+    result_goal("fused-misaligned/aligned-64KiB", result_find(ascii, 65536, "fused, aligned"), result_find(ascii, 65536, fused), 0.95);
+    struct result *two = best_two_pass(ascii, 16), *one = result_find(ascii, 16, fused);
     if (two != NULL) {
         goal_print("fused-cycles/two-passes-16B-ascii", goal_ratio(one->ns, one->n, two->ns, two->n), 0.4, false);
     }
-    goal_speed("copy-mask/memcpy-unmask-1KiB", find("copy and mask", 1024, "memcpy, unmask"), find("copy and mask", 1024, "copy_mask"), 2);
+    result_goal("copy-mask/memcpy-unmask-1KiB", result_find("copy and mask", 1024, "memcpy, unmask"), result_find("copy and mask", 1024, "copy_mask"), 2);
     struct goal_figure least = {.value = 1e9};
     for (unsigned i = 0; i < copies_n; i++) {
-        struct result *slow = find("copy and mask", copies[i], "memcpy, unmask"), *fast = find("copy and mask", copies[i], "copy_mask");
+        struct result *slow = result_find("copy and mask", copies[i], "memcpy, unmask"), *fast = result_find("copy and mask", copies[i], "copy_mask");
         struct goal_figure ratio = goal_ratio(slow->ns, slow->n, fast->ns, fast->n);
         least = ratio.value < least.value ? ratio : least;
     }
     goal_print("copy-mask/memcpy-unmask-worst-size", least, 1, true);
-    struct result *key = find("masking keys", 4, "key from the pool");
+    struct result *key = result_find("masking keys", 4, "key from the pool");
     goal_print("masking-key-ns", goal_value(key->ns, key->n, 1), 4, false);
 }
 
@@ -605,22 +498,24 @@ int main(int argc, char **argv)
     const char *fused = name_of(wsr_kernels_best(), "fused");
     const char *const groups[] = {ascii, wide};
     for (unsigned g = 0; g < 2; g++) {
-        print_group(groups[g], lens, LENS);
+        results_print(groups[g], lens, LENS);
         printf("\n%s: how many times as fast is %s (95 %% interval)\n", groups[g], fused);
         for (unsigned i = 0; i < sizeof slow / sizeof slow[0]; i++) {
-            print_ratios(groups[g], lens, LENS, fused, slow[i]);
+            results_print_ratios(groups[g], lens, LENS, fused, slow[i]);
         }
     }
-    print_group("copy and mask", copies, COPIES);
-    print_ratios("copy and mask", copies, COPIES, "copy_mask", "memcpy, unmask");
+    results_print("copy and mask", copies, COPIES);
+    results_print_ratios("copy and mask", copies, COPIES, "copy_mask", "memcpy, unmask");
     puts("\nmasking keys: ns a key");
-    for (unsigned i = 0; i < results_n; i++) {
-        if (strcmp(results[i].group, "masking keys") == 0 && strcmp(results[i].name, "clock") != 0) {
-            printf("%-28s %8.2f\n", results[i].name, results[i].median);
-        }
+    static const char *const keys[] = {"key from the pool", "key from the kernel", "rand(), not secure"};
+    for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        printf("%-28s %8.2f\n", keys[i], result_find("masking keys", 4, keys[i])->median);
     }
     if ((value = option(argc, argv, "--json")) != NULL) {
-        print_json(value);
+        if (results_json(value) != 0) {
+            perror(value);
+            return 1;
+        }
     }
     print_goals(ascii, wide, copies, COPIES);
     return 0;

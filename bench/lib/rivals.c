@@ -76,22 +76,51 @@ AVX512 static inline __m512i unfinished512(__m512i d)
     return _mm512_subs_epu8(d, most);
 }
 
+struct stream512 {
+    __m512i wrong, before, open;
+};
+
+AVX512 static inline void ascii512(struct stream512 *s, __m512i last)
+{
+    s->wrong = _mm512_or_si512(s->wrong, s->open);
+    s->open = _mm512_setzero_si512();
+    s->before = last;
+}
+
+AVX512 static inline void any512(struct stream512 *s, __m512i d)
+{
+    s->wrong = _mm512_or_si512(s->wrong, step512(d, s->before));
+    s->before = d;
+}
+
 AVX512 static bool lookup512(const uint8_t *p, size_t len)
 {
-    __m512i wrong = _mm512_setzero_si512(), before = wrong, open = wrong;
-    for (size_t i = 0; i < len; i += 64) {
+    struct stream512 s = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    size_t i = 0;
+    for (; i + 256 <= len; i += 256) {
+        __m512i a = _mm512_loadu_si512((const void *)(p + i)), b = _mm512_loadu_si512((const void *)(p + i + 64));
+        __m512i c = _mm512_loadu_si512((const void *)(p + i + 128)), d = _mm512_loadu_si512((const void *)(p + i + 192));
+        if (_mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d))) == 0) {
+            ascii512(&s, d);
+            continue;
+        }
+        any512(&s, a);
+        any512(&s, b);
+        any512(&s, c);
+        any512(&s, d);
+        s.open = unfinished512(d);
+    }
+    for (; i < len; i += 64) {
         __m512i d = len - i >= 64 ? _mm512_loadu_si512((const void *)(p + i))
                                   : _mm512_maskz_loadu_epi8(_bzhi_u64(~(uint64_t)0, (unsigned)(len - i)), p + i);
         if (_mm512_movepi8_mask(d) == 0) {
-            wrong = _mm512_or_si512(wrong, open);
-            open = _mm512_setzero_si512();
+            ascii512(&s, d);
         } else {
-            wrong = _mm512_or_si512(wrong, step512(d, before));
-            open = unfinished512(d);
+            any512(&s, d);
+            s.open = unfinished512(d);
         }
-        before = d;
     }
-    wrong = _mm512_or_si512(wrong, open);
+    __m512i wrong = _mm512_or_si512(s.wrong, s.open);
     return _mm512_test_epi8_mask(wrong, wrong) == 0;
 }
 

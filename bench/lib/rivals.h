@@ -17,7 +17,7 @@ void rival_mask_wide(uint8_t *p, size_t len, uint32_t key);
 
 /*
  * Keiser and Lemire's lookup as published ("Validating UTF-8 in less than one instruction per byte", 2020), with a skip of
- * 64 bytes of ASCII; what simdutf and others do. AVX-512 BW or AVX2; false always if the CPU has neither.
+ * 256 or 64 bytes of ASCII; what simdutf and others do. AVX-512 BW or AVX2; false always if the CPU has neither.
  */
 bool rival_utf8_lookup(const uint8_t *p, size_t len);
 
