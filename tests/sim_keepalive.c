@@ -268,6 +268,57 @@ static void a_deaf_application_kills_nobody(void **unused)
     world_close(&w);
 }
 
+/* A peer on a thin line: our ping stands behind a message that takes seconds to arrive. It takes bytes, so it lives. */
+static void a_peer_that_takes_bytes_slowly_lives(void **unused)
+{
+    (void)unused;
+    static const uint8_t large[20000];
+    struct world w;
+    uint8_t bytes[100], ping[14];
+    world_open_with(&w, 10 * MS, 30 * MS, 1000);
+    assert_int_equal(wsr_send(w.engine, w.conn, WSR_BINARY, (wsr_slice){large, sizeof large}), WSR_OK);
+    poll_for(&w, 0);
+    for (size_t left = 4 + sizeof large; left > 0;) { /* 6 seconds in all */
+        size_t n = peer_reads(&w, bytes, left < sizeof bytes ? left : sizeof bytes, MS);
+        assert_true(n > 0);
+        left -= n;
+        for (unsigned i = 0; i < 30 && left > 1000; i++) /* of what its TCP has and it does not read nothing is known here */
+            poll_for(&w, (int64_t)MS);
+        assert_int_equal(w.closed, 0);
+    }
+    expect_ping(&w, ping, 40 * MS);
+    answer(&w, ping);
+    poll_for(&w, 0);
+    assert_int_equal(wsr_send(w.engine, w.conn, WSR_TEXT, (wsr_slice){large, 1}), WSR_OK); /* it is not even closing */
+    world_close(&w);
+}
+
+/* But one that takes nothing is dead, whatever is under way to it, and whatever it took before. */
+static void a_peer_that_takes_nothing_dies(void **unused)
+{
+    (void)unused;
+    static const uint8_t large[20000];
+    struct world w;
+    uint8_t bytes[100];
+    world_open_with(&w, 10 * MS, 30 * MS, 1000);
+    assert_int_equal(wsr_send(w.engine, w.conn, WSR_BINARY, (wsr_slice){large, sizeof large}), WSR_OK);
+    poll_for(&w, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_true(peer_reads(&w, bytes, sizeof bytes, MS) > 0);
+        for (unsigned ms = 0; ms < 20; ms++)
+            poll_for(&w, (int64_t)MS);
+    }
+    assert_int_equal(w.closed, 0);
+    uint64_t stopped = sim_now_ns();
+    while (w.closed == 0 && sim_now_ns() < stopped + 60000 * MS)
+        poll_for(&w, (int64_t)MS);
+    assert_int_equal(w.closed, 1);
+    assert_int_equal(w.record.cause, WSR_ETIMEOUT_PING);
+    /* at the latest two judgements later, and then the deadline of the Close, which cannot be sent */
+    assert_in_range(sim_now_ns() - stopped, 5000 * MS, 5000 * MS + 2 * 40 * MS + 10 * TICK);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +329,8 @@ int main(void)
         cmocka_unit_test(a_dead_peer_is_let_go_in_time),
         cmocka_unit_test(a_slow_application_kills_nobody),
         cmocka_unit_test(a_deaf_application_kills_nobody),
+        cmocka_unit_test(a_peer_that_takes_bytes_slowly_lives),
+        cmocka_unit_test(a_peer_that_takes_nothing_dies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

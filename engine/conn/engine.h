@@ -55,6 +55,7 @@ struct wsr_connection {
     uint32_t generation; /* of its present or, if free, next life */
     int fd;              /* -1: none */
     int end_errno;
+    uint64_t acked_bytes; /* by the peer's TCP, when that was last of interest (life.c) */
     uint16_t state;
     uint8_t armed;
     uint8_t cancelled; /* those of them that a cancel was queued for */

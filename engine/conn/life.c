@@ -144,12 +144,29 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
     wsr_table_give(engine, c);
 }
 
+/*
+ * What was sent waits for the peer's TCP, here or in the kernel, and that took some of it since the last look: the peer is
+ * slow, not dead, and our ping stands behind what it has not taken. Acknowledgements where nothing waits say less: a
+ * peer's kernel gives them for a program that hangs too, until its buffer is full. Where nothing waited at the last look,
+ * the judgement may come one time late.
+ */
+static bool takes_bytes(struct wsr_connection *c)
+{
+    const uint64_t before = c->acked_bytes;
+    const bool waits = wsr_sys_sending(c->fd, &c->acked_bytes) || wsr_outbox_pending(&c->ep.out);
+    return waits && c->acked_bytes > before;
+}
+
 void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
-    /* While the application reads nothing, or no buffer was free, silence proves nothing about the peer. */
-    bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED)) != 0 || c->backlog != NULL;
-    if (deaf && wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0)
-        wsr_keepalive_excuse(&c->ep, batch->now_ns);
+    if (wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0) {
+        /* While the application reads nothing, or no buffer was free, silence proves nothing about the peer. */
+        bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED)) != 0 || c->backlog != NULL;
+        /* Asked at the ping's time too, so that the judgement knows what was taken since; not when the timer is merely early. */
+        bool slow = batch->now_ns >= wsr_keepalive_deadline(&c->ep) && takes_bytes(c);
+        if (deaf || (slow && wsr_keepalive_gives_up(&c->ep, batch->now_ns)))
+            wsr_keepalive_excuse(&c->ep, batch->now_ns);
+    }
     wsr_endpoint_time(&c->ep, batch);
     wsr_conn_after(engine, c);
 }

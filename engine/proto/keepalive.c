@@ -95,9 +95,14 @@ uint64_t wsr_keepalive_deadline(const struct wsr_endpoint *ep)
     return ping < end ? ping : end;
 }
 
+bool wsr_keepalive_gives_up(const struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    return now_ns >= end_of_patience(ep);
+}
+
 void wsr_keepalive_time(struct wsr_endpoint *ep, uint64_t now_ns)
 {
-    if (now_ns >= end_of_patience(ep)) {
+    if (wsr_keepalive_gives_up(ep, now_ns)) {
         bool pinged = (ep->flags & WSR_EP_PINGED) != 0 && ep->pinged_ns != NEVER;
         wsr_endpoint_fail(ep, now_ns, pinged ? WSR_ETIMEOUT_PING : WSR_ETIMEOUT_IDLE);
         return;

@@ -22,7 +22,10 @@ bool wsr_keepalive_pong(struct wsr_endpoint *ep, uint64_t now_ns, wsr_slice payl
 uint64_t wsr_keepalive_deadline(const struct wsr_endpoint *ep);
 void wsr_keepalive_time(struct wsr_endpoint *ep, uint64_t now_ns);
 
-/* Nothing could be heard until now, for reasons of our own: the silence says nothing, and what was asked is not judged. */
+/* Would wsr_keepalive_time give the peer up? For a caller who may know that it lives (wsr_keepalive_excuse). */
+bool wsr_keepalive_gives_up(const struct wsr_endpoint *ep, uint64_t now_ns);
+
+/* The silence until now says nothing: its reasons are our own, or the peer was seen to live. What was asked is not judged. */
 void wsr_keepalive_excuse(struct wsr_endpoint *ep, uint64_t now_ns);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* the C library's tcp_info ends before tcpi_bytes_acked */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +69,16 @@ int wsr_sys_peer_address(int fd, union wsr_address *out)
 int wsr_sys_shutdown_write(int fd)
 {
     return shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
+}
+
+bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    memset(&info, 0, sizeof info);
+    bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0;
+    *acked_bytes = known ? info.tcpi_bytes_acked : 0;
+    return known && info.tcpi_notsent_bytes > 0;
 }
 
 /* Linux frees the descriptor whatever close says: never again on EINTR, it may be another's by then. */

@@ -36,6 +36,13 @@ int wsr_sys_socket(int family);
 int wsr_sys_local_address(int fd, union wsr_address *out);
 int wsr_sys_peer_address(int fd, union wsr_address *out);
 int wsr_sys_shutdown_write(int fd);
+
+/*
+ * How many bytes the peer's TCP has acknowledged since the connection began, 0 where that is not to be known. True if the
+ * kernel holds others that the peer, or the line, is not ready for yet.
+ */
+bool wsr_sys_sending(int fd, uint64_t *acked_bytes);
+
 void wsr_sys_close(int fd);
 
 /* Closes so that the peer sees a reset, dropping what is unsent (SO_LINGER 0). */

@@ -4,6 +4,9 @@
  *     wsr_engine_open; wsr_listen (server.h) and wsr_connect (client.h);
  *     for (;;) { n = wsr_poll(engine, ev, 64, -1); ... wsr_send(...) ... }
  *
+ * A peer is not given up for its silence (wsr_limits.idle_timeout_ns, ping_timeout_ns) while its TCP goes on taking what waits
+ * to be sent: behind that its answer comes late.
+ *
  * One engine belongs to one thread: every call here is made on the thread that opened it, but wsr_wake. Engines share
  * nothing, so run one a core. No callback is ever made (run.h is a layer of callbacks for those who like them). The
  * engine never exits, prints, reads the environment or blocks anywhere but in wsr_poll.
@@ -114,7 +117,8 @@ WSR_API WSR_MUST_USE int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const c
 
 /*
  * Stops reading from a connection, so that TCP stops its peer. Events of the current batch stay; at most the bytes the
- * kernel has handed over already are held. No idle or ping deadline runs meanwhile. Returns 0, WSR_ESTALE.
+ * kernel has handed over already are held. No idle or ping deadline runs meanwhile. What is not read is not seen: the
+ * peer's Close, its answer to ours (close_timeout_ns runs), the end of its stream. Returns 0, WSR_ESTALE.
  */
 WSR_API WSR_MUST_USE int wsr_pause_read(wsr_engine *engine, wsr_conn conn);
 WSR_API WSR_MUST_USE int wsr_resume_read(wsr_engine *engine, wsr_conn conn);

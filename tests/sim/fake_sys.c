@@ -97,6 +97,13 @@ int wsr_sys_shutdown_write(int fd)
     return 0;
 }
 
+bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
+{
+    const struct sim_file *file = open_file(fd, "getsockopt");
+    *acked_bytes = file->side != NULL && !file->side->dead ? sim_other(file->side)->arrived : 0;
+    return false; /* no byte is written here but into the window */
+}
+
 void wsr_sys_close(int fd)
 {
     sim_note("close %d", fd);
