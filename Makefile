@@ -284,10 +284,11 @@ fresh: ## prove that make demo and make test are all a bare Debian 12 needs (roo
 
 ##@ Measure
 # bench/bench_X.c are Google Benchmark programs through the C shim; other bench/X.c are programs of their own.
+LIBS_bench_frame := -lwslay
 $(MICRO): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(OBJ_SHIM) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CXX) -pie $(FLAGS_LD) $< $(OBJ_BENCHLIB) $(OBJ_SHIM) $(LIB_A) -lbenchmark $(LIBS) -o $@
+	$(Q)$(CXX) -pie $(FLAGS_LD) $< $(OBJ_BENCHLIB) $(OBJ_SHIM) $(LIB_A) -lbenchmark $(LIBS_$(@F)) $(LIBS) -o $@
 
 $(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)

@@ -94,6 +94,7 @@ needs_bench()
     need g++ has_command g++
     need libbenchmark-dev has_cxx_header benchmark/benchmark.h
     need libboost-dev has_cxx_header boost/version.hpp
+    need libwslay-dev has_header wslay/wslay.h
     need util-linux has_command taskset
     need python3 has_command "$python"
     need nodejs has_command node
