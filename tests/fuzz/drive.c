@@ -9,7 +9,13 @@
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 
-unsigned long drive_check_sent(wsr_role role, const uint8_t *p, size_t len)
+void drive_deflate(struct talk *talk, wsr_endpoint_config *config, bool takeover)
+{
+    config->deflate = (wsr_deflate){.on = true, .send_takeover = takeover, .receive_takeover = takeover, .threshold_bytes = 1};
+    talk->extensions = takeover ? "permessage-deflate" : "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+}
+
+unsigned long drive_check_sent(wsr_role role, bool deflate, const uint8_t *p, size_t len)
 {
     unsigned long messages = 0;
     bool in_message = false, closed = false;
@@ -20,7 +26,7 @@ unsigned long drive_check_sent(wsr_role role, const uint8_t *p, size_t len)
         CHECK(!closed); /* not a byte behind a Close */
         if (n == 0)
             break;
-        unsigned frame_class = wsr_frame_class[0][in_message][header.first];
+        unsigned frame_class = wsr_frame_class[deflate][in_message][header.first];
         CHECK(frame_class < WSR_CLASS_RSV);
         CHECK(header.masked == (role == WSR_CLIENT));
         CHECK(frame_class != WSR_CLASS_CONTROL || header.payload_len <= WSR_CONTROL_PAYLOAD_MAX);
@@ -28,7 +34,7 @@ unsigned long drive_check_sent(wsr_role role, const uint8_t *p, size_t len)
             break;
         if (frame_class != WSR_CLASS_CONTROL)
             in_message = (header.first & WSR_FIN) == 0;
-        messages += frame_class == WSR_CLASS_WHOLE || frame_class == WSR_CLASS_LAST;
+        messages += frame_class != WSR_CLASS_CONTROL && !in_message;
         closed = (header.first & 0x0F) == WSR_CLOSE;
         at += (size_t)n + (size_t)header.payload_len;
     }
@@ -156,7 +162,7 @@ static void finish(struct drive *d)
     }
     CHECK(talk->is_closed);
     const wsr_close_record *r = &talk->record;
-    unsigned long whole = drive_check_sent(talk->role, talk->sent.ptr, talk->sent.len);
+    unsigned long whole = drive_check_sent(talk->role, talk->extensions != NULL, talk->sent.ptr, talk->sent.len);
     CHECK(r->messages_out == d->accepted);
     CHECK(whole + r->messages_undelivered + r->messages_unconfirmed == r->messages_out);
     CHECK(r->code_received == 0 || r->code_received == 1005 || wsr_close_lookup(r->code_received)->may_receive);
@@ -176,6 +182,8 @@ void drive_endpoint(wsr_role role, const uint8_t *data, size_t size)
     config.limits.ping_interval_ns = (options & 2) != 0 ? 10 * TALK_SECOND_NS : 0;
     config.kernels = (options & 4) != 0 ? "scalar" : NULL;
     d.talk = (struct talk){.role = role, .now_ns = 1, .cap = (options & 8) != 0 ? 1 : 0};
+    if ((options & 32) != 0)
+        drive_deflate(&d.talk, &config, (options & 64) != 0);
     CHECK(talk_open(&d.talk, &config) == WSR_OK);
     CHECK(d.talk.is_open);
     while (d.in.len > 0)

@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (in.len > 0)
         one_step(&rig, &in);
     CHECK(rig.out.messages == rig.accepted);
-    unsigned long whole = drive_check_sent(masks ? WSR_CLIENT : WSR_SERVER, rig.wire.ptr, rig.wire.len);
+    unsigned long whole = drive_check_sent(masks ? WSR_CLIENT : WSR_SERVER, false, rig.wire.ptr, rig.wire.len);
     uint64_t unconfirmed = wsr_outbox_unconfirmed(&rig.out).messages;
     rig.dropped += wsr_outbox_drop(&rig.out, &rig.pool).messages;
     CHECK(whole + unconfirmed + rig.dropped == rig.accepted);
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (wsr_outbox_pending(&rig.out))
         take(&rig, 8, SIZE_MAX);
     CHECK(rig.out.bytes == 0);
-    CHECK(drive_check_sent(masks ? WSR_CLIENT : WSR_SERVER, rig.wire.ptr, rig.wire.len) == whole + unconfirmed);
+    CHECK(drive_check_sent(masks ? WSR_CLIENT : WSR_SERVER, false, rig.wire.ptr, rig.wire.len) == whole + unconfirmed);
     wsr_outbox_free(&rig.out, &rig.pool);
     CHECK(rig.pool.out_bytes == 0);
     wsr_pool_free(&rig.pool);

@@ -7,7 +7,7 @@
 static void check(const struct talk *talk)
 {
     CHECK(talk->is_open || talk->sent.len == 0);
-    (void)drive_check_sent(WSR_CLIENT, talk->sent.ptr, talk->sent.len);
+    (void)drive_check_sent(WSR_CLIENT, false, talk->sent.ptr, talk->sent.len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,7 @@
 /*
  * tests/fuzz/fuzz_split.c - split-invariance: the same bytes behind a handshake, cut otherwise, with another room for events,
- * other kernels, and messages delivered in chunks, give the same messages, the same bytes and the same record.
+ * other kernels, and messages delivered in chunks, give the same messages, the same bytes and the same record. With
+ * permessage-deflate or without.
  */
 #include "fuzz/check.h"
 #include "fuzz/drive.h"
@@ -19,7 +20,7 @@ static void run(struct talk *talk, wsr_role role, const wsr_endpoint_config *con
     talk_eof(talk, 0);
     talk_tick(talk);
     CHECK(talk->is_closed);
-    (void)drive_check_sent(role, talk->sent.ptr, talk->sent.len);
+    (void)drive_check_sent(role, talk->extensions != NULL, talk->sent.ptr, talk->sent.len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -34,6 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((options & 2) != 0)
         config.limits = (wsr_limits){.message_bytes_max = 100, .empty_fragments_max = 2, .control_frames_max = 3};
     struct talk whole = {.role = role, .now_ns = 1}, other = {.role = role, .now_ns = 1, .cap = (options & 4) != 0 ? 1 : 3};
+    if ((options & 32) != 0) {
+        drive_deflate(&whole, &config, (options & 64) != 0);
+        drive_deflate(&other, &config, (options & 64) != 0);
+    }
     run(&whole, role, &config, in.p, in.len, NULL);
     config.kernels = (options & 8) != 0 ? "scalar" : NULL;
     config.limits.whole_bytes_max = (options & 16) != 0 ? 1 + (cuts[0] & 7u) : 0;

@@ -25,6 +25,8 @@ void handshake_check(wsr_role role, const uint8_t *data, size_t size, void (*che
     config.subprotocols = "chat, v2";
     if ((options & 128) != 0)
         config.limits = (wsr_limits){.header_bytes_max = 200, .headers_max = 6};
+    if ((options & 64) != 0)
+        config.deflate = (wsr_deflate){.on = true, .send_takeover = (options & 32) != 0, .receive_takeover = (options & 32) != 0};
     struct talk whole = {.role = role}, pieces = {.role = role, .cap = 1};
     run(&whole, &config, in.p, in.len, SIZE_MAX);
     run(&pieces, &config, in.p, in.len, 1 + (options & 31));
