@@ -17,18 +17,8 @@
 #include <errno.h>
 #include <wsring/wsring.h>
 
+#include "lib/one.h"
 #include "sim/sim.h"
-
-#define MS UINT64_C(1000000)
-#define SECOND (1000 * MS)
-#define SLICE(text) ((wsr_slice){(const uint8_t *)(text), strlen(text)})
-
-static void no_leaks(void)
-{
-    char text[160];
-    if (sim_leaks(text, sizeof text) > 0)
-        fail_msg("left open: %s", text);
-}
 
 /* ---- worlds: everything is echoed, in order, once; every connection ends and says why ---- */
 
@@ -253,7 +243,7 @@ static void world_once(uint64_t seed, bool chaos)
     assert_int_equal(echoed, w.messages_echoed);
     wsr_engine_close(w.client);
     wsr_engine_close(w.server);
-    no_leaks();
+    one_no_leaks();
 }
 
 static void worlds_on_a_perfect_host(void **state)
@@ -272,79 +262,6 @@ static void worlds_under_every_misfortune(void **state)
 
 /* ---- time ---- */
 
-struct one {
-    wsr_engine *engine;
-    uint16_t port;
-    unsigned opened, closed, messages, pings, pongs;
-    wsr_close_record record;
-    uint64_t closed_at_ns;
-    wsr_conn conn;
-};
-
-static void one_open(struct one *o, const wsr_limits *limits)
-{
-    memset(o, 0, sizeof *o);
-    wsr_config config = WSR_CONFIG_INIT;
-    config.limits = *limits;
-    assert_int_equal(wsr_engine_open(&o->engine, &config), WSR_OK);
-    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
-    wsr_listener listener;
-    assert_int_equal(wsr_listen(o->engine, &listen, &listener), WSR_OK);
-    o->port = wsr_listen_port(o->engine, listener);
-}
-
-/* Polls until there are no more events, or for ns of virtual time. */
-static void one_poll(struct one *o, uint64_t ns)
-{
-    const uint64_t until = sim_now_ns() + ns;
-    for (bool more = true; more;) {
-        wsr_event ev[8];
-        uint64_t left = until - sim_now_ns();
-        int n = wsr_poll(o->engine, ev, 8, (int64_t)left);
-        assert_true(n >= 0);
-        for (int i = 0; i < n; i++) {
-            o->opened += ev[i].type == WSR_EVENT_OPEN;
-            o->messages += ev[i].type == WSR_EVENT_MESSAGE;
-            o->pings += ev[i].type == WSR_EVENT_PING;
-            o->pongs += ev[i].type == WSR_EVENT_PONG;
-            if (ev[i].type == WSR_EVENT_OPEN)
-                o->conn = ev[i].conn;
-            if (ev[i].type == WSR_EVENT_CLOSED) {
-                o->closed++;
-                o->record = *wsr_event_close_record(&ev[i]);
-                o->closed_at_ns = ev[i].time_ns;
-            }
-        }
-        more = sim_now_ns() < until && (n > 0 || left > 0);
-        if (n == 0 && sim_now_ns() >= until)
-            more = false;
-    }
-}
-
-static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-static int peer_open(struct one *o)
-{
-    int peer = sim_peer_connect(o->port);
-    assert_true(peer >= 0);
-    one_poll(o, MS);
-    assert_int_equal(sim_peer_write(peer, request, sizeof request - 1), (ptrdiff_t)sizeof request - 1);
-    unsigned want = o->opened + 1;
-    one_poll(o, 2 * MS);
-    assert_int_equal(o->opened, want);
-    char answer[512];
-    ptrdiff_t n = sim_peer_read(peer, answer, sizeof answer);
-    assert_true(n > 12 && memcmp(answer, "HTTP/1.1 101", 12) == 0);
-    return peer;
-}
-
-static void one_close(struct one *o)
-{
-    wsr_engine_close(o->engine);
-    no_leaks();
-}
-
 static void about(uint64_t measured_ns, uint64_t wanted_ns)
 {
     /* a timer's tick is about a millisecond, and it never fires early */
@@ -357,14 +274,14 @@ static void a_trickled_handshake_ends_at_its_deadline(void **state)
     (void)state;
     struct one o;
     sim_reset(1);
-    one_open(&o, &(wsr_limits){.handshake_timeout_ns = 10 * SECOND});
+    one_open_limits(&o, &(wsr_limits){.handshake_timeout_ns = 10 * SECOND});
     int peer = sim_peer_connect(o.port);
     one_poll(&o, MS);
     uint64_t begun = sim_now_ns();
     char answer[512];
     ptrdiff_t n = -EAGAIN;
-    for (size_t i = 0; n == -EAGAIN && i < sizeof request - 1; i++) { /* one byte a second */
-        (void)sim_peer_write(peer, request + i, 1);
+    for (size_t i = 0; n == -EAGAIN && i < strlen(one_request); i++) { /* one byte a second */
+        (void)sim_peer_write(peer, one_request + i, 1);
         one_poll(&o, SECOND);
         n = sim_peer_read(peer, answer, sizeof answer);
     }
@@ -383,8 +300,8 @@ static void a_dead_peer_is_pinged_and_then_given_up(void **state)
     (void)state;
     struct one o;
     sim_reset(2);
-    one_open(&o, &(wsr_limits){.idle_timeout_ns = 30 * SECOND, .ping_interval_ns = 10 * SECOND, .close_timeout_ns = SECOND});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 30 * SECOND, .ping_interval_ns = 10 * SECOND, .close_timeout_ns = SECOND});
+    int peer = one_peer(&o);
     uint64_t begun = sim_now_ns();
     uint8_t frame[64];
     one_poll(&o, 9 * SECOND);
@@ -408,8 +325,8 @@ static void a_peer_that_answers_pings_lives(void **state)
     (void)state;
     struct one o;
     sim_reset(3);
-    one_open(&o, &(wsr_limits){.idle_timeout_ns = 30 * SECOND, .ping_interval_ns = 10 * SECOND});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 30 * SECOND, .ping_interval_ns = 10 * SECOND});
+    int peer = one_peer(&o);
     for (unsigned i = 0; i < 20; i++) {
         one_poll(&o, 11 * SECOND);
         uint8_t frame[256], pong[160] = {0x8A, 0x80};
@@ -432,8 +349,8 @@ static void a_close_without_an_answer_ends_at_its_deadline(void **state)
     (void)state;
     struct one o;
     sim_reset(4);
-    one_open(&o, &(wsr_limits){.close_timeout_ns = 5 * SECOND});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.close_timeout_ns = 5 * SECOND});
+    int peer = one_peer(&o);
     uint64_t begun = sim_now_ns();
     assert_int_equal(wsr_close(o.engine, o.conn, 1000, SLICE("bye")), WSR_OK);
     one_poll(&o, 60 * SECOND);
@@ -452,8 +369,8 @@ static void a_peer_that_never_hangs_up_is_hung_up_on(void **state)
     (void)state;
     struct one o;
     sim_reset(5);
-    one_open(&o, &(wsr_limits){.close_timeout_ns = 5 * SECOND});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.close_timeout_ns = 5 * SECOND});
+    int peer = one_peer(&o);
     static const uint8_t close_frame[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8};
     (void)sim_peer_write(peer, close_frame, sizeof close_frame);
     one_poll(&o, SECOND);
@@ -474,8 +391,8 @@ static void an_absent_application_drops_no_live_peer(void **state)
     (void)state;
     struct one o;
     sim_reset(6);
-    one_open(&o, &(wsr_limits){.idle_timeout_ns = 10 * SECOND, .ping_interval_ns = UINT64_MAX});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 10 * SECOND, .ping_interval_ns = UINT64_MAX});
+    int peer = one_peer(&o);
     static const uint8_t hello[] = {0x82, 0x81, 0, 0, 0, 0, 'x'};
     for (unsigned round = 0; round < 5; round++) {
         (void)sim_peer_write(peer, hello, sizeof hello);
@@ -496,8 +413,8 @@ static void a_paused_reader_does_not_time_its_peer_out(void **state)
     (void)state;
     struct one o;
     sim_reset(7);
-    one_open(&o, &(wsr_limits){.idle_timeout_ns = 10 * SECOND, .ping_interval_ns = UINT64_MAX});
-    int peer = peer_open(&o);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 10 * SECOND, .ping_interval_ns = UINT64_MAX});
+    int peer = one_peer(&o);
     assert_int_equal(wsr_pause_read(o.engine, o.conn), WSR_OK);
     static const uint8_t hello[] = {0x82, 0x81, 0, 0, 0, 0, 'x'};
     (void)sim_peer_write(peer, hello, sizeof hello);
@@ -519,10 +436,10 @@ static void a_drain_is_spread_and_ends(void **state)
     enum { PEERS = 10 };
     struct one o;
     sim_reset(8);
-    one_open(&o, &(wsr_limits){0});
+    one_open_limits(&o, &(wsr_limits){0});
     int peer[PEERS];
     for (unsigned i = 0; i < PEERS; i++)
-        peer[i] = peer_open(&o);
+        peer[i] = one_peer(&o);
     wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
     drain.spread_ns = 10 * SECOND;
     drain.deadline_ns = 20 * SECOND;

@@ -63,11 +63,13 @@ struct wsr_connection {
     bool live;       /* not free */
 };
 
-/* First in, first out, linked through one member of the connection. */
+/* First in, first out, linked through one member of the connection: `link` is its offset. */
 struct wsr_conn_list {
     struct wsr_connection *head, *tail;
     uint32_t n;
 };
+
+#define WSR_LINK(member) offsetof(struct wsr_connection, member)
 
 enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN }; /* wsr_timer.kind */
 
@@ -158,6 +160,9 @@ static inline wsr_conn wsr_conn_id(const struct wsr_connection *c)
 {
     return (uint64_t)c->slot << 32 | c->generation;
 }
+
+void wsr_conn_list_append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link);
+struct wsr_connection *wsr_conn_list_take(struct wsr_conn_list *list, size_t link); /* the first; NULL: none */
 
 /* ---- life.c ---- */
 

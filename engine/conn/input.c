@@ -116,12 +116,7 @@ static void starve(wsr_engine *engine, struct wsr_connection *c)
 {
     engine->stats.starved++;
     c->state |= WSR_CONN_STARVED;
-    c->starved_next = NULL;
-    if (engine->starved.head == NULL)
-        engine->starved.head = c;
-    else
-        engine->starved.tail->starved_next = c;
-    engine->starved.tail = c;
+    wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
 }
 
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
@@ -199,9 +194,8 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_input_feed_starved(wsr_engine *engine)
 {
-    while (engine->starved.head != NULL && wsr_ring_buffers_free(engine->ring) > 0) {
-        struct wsr_connection *c = engine->starved.head;
-        engine->starved.head = c->starved_next;
+    while (engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0) {
+        struct wsr_connection *c = wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next));
         c->state &= (uint16_t)~(unsigned)WSR_CONN_STARVED;
         if ((c->state & WSR_CONN_LET_GO) != 0)
             wsr_conn_retire(engine, c);

@@ -8,24 +8,12 @@
 #include "proto/keepalive.h"
 #include "ring/sys.h"
 
-static void append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
-{
-    struct wsr_connection **next = (struct wsr_connection **)(void *)((char *)c + link);
-    *next = NULL;
-    if (list->head == NULL)
-        list->head = c;
-    else
-        *(struct wsr_connection **)(void *)((char *)list->tail + link) = c;
-    list->tail = c;
-    list->n++;
-}
-
 void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
 {
     if ((c->state & WSR_CONN_DIRTY) != 0)
         return;
     c->state |= WSR_CONN_DIRTY;
-    append(&engine->dirty, c, offsetof(struct wsr_connection, dirty_next));
+    wsr_conn_list_append(&engine->dirty, c, WSR_LINK(dirty_next));
 }
 
 void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
@@ -33,7 +21,7 @@ void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_PENDING) != 0)
         return;
     c->state |= WSR_CONN_PENDING;
-    append(&engine->pending, c, offsetof(struct wsr_connection, pending_next));
+    wsr_conn_list_append(&engine->pending, c, WSR_LINK(pending_next));
 }
 
 struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpoint_config *config, int *error)

@@ -31,14 +31,30 @@ void wsr_table_fini(wsr_engine *engine)
     table->blocks = NULL;
 }
 
-static void free_append(struct wsr_table *table, struct wsr_connection *c)
+static struct wsr_connection **link_of(struct wsr_connection *c, size_t link)
 {
-    c->dirty_next = NULL;
-    if (table->free.head == NULL)
-        table->free.head = c;
+    return (struct wsr_connection **)(void *)((char *)c + link);
+}
+
+void wsr_conn_list_append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
+{
+    *link_of(c, link) = NULL;
+    if (list->head == NULL)
+        list->head = c;
     else
-        table->free.tail->dirty_next = c;
-    table->free.tail = c;
+        *link_of(list->tail, link) = c;
+    list->tail = c;
+    list->n++;
+}
+
+struct wsr_connection *wsr_conn_list_take(struct wsr_conn_list *list, size_t link)
+{
+    struct wsr_connection *c = list->head;
+    if (c == NULL)
+        return NULL;
+    list->head = *link_of(c, link);
+    list->n--;
+    return c;
 }
 
 static bool grow(wsr_engine *engine)
@@ -55,7 +71,7 @@ static bool grow(wsr_engine *engine)
         block[i].slot = first + i;
         block[i].generation = 1;
         block[i].fd = -1;
-        free_append(table, &block[i]);
+        wsr_conn_list_append(&table->free, &block[i], WSR_LINK(dirty_next));
     }
     table->blocks[table->blocks_n++] = block;
     return true;
@@ -66,9 +82,8 @@ struct wsr_connection *wsr_table_take(wsr_engine *engine)
     struct wsr_table *table = &engine->table;
     if (table->free.head == NULL && !grow(engine))
         return NULL;
-    struct wsr_connection *c = table->free.head;
+    struct wsr_connection *c = wsr_conn_list_take(&table->free, WSR_LINK(dirty_next));
     assert(c != NULL); /* a block has at least one slot */
-    table->free.head = c->dirty_next;
     uint32_t slot = c->slot, generation = c->generation;
     memset(c, 0, sizeof *c);
     c->slot = slot;
@@ -87,7 +102,7 @@ void wsr_table_give(wsr_engine *engine, struct wsr_connection *c)
     if (++c->generation == 0) /* 0 would make slot 0's id 0 */
         c->generation = 1;
     table->live_n--;
-    free_append(table, c);
+    wsr_conn_list_append(&table->free, c, WSR_LINK(dirty_next));
 }
 
 struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot)
