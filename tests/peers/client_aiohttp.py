@@ -1,19 +1,21 @@
-"""python3-aiohttp as client of `wsring serve`, at PORT."""
+"""python3-aiohttp as client of `wsring serve`, at PORT; with a second argument, "deflate", compressing."""
 import asyncio
 import sys
 
 import aiohttp
 
 URL = f"http://127.0.0.1:{sys.argv[1]}/"
+DEFLATE = sys.argv[2:] == ["deflate"]
 
 
 def ok(text):
-    print(f"ok - aiohttp: {text}")
+    print(f"ok - aiohttp{', deflate' if DEFLATE else ''}: {text}")
 
 
 async def main():
     async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(URL, max_msg_size=0) as ws:
+        async with session.ws_connect(URL, max_msg_size=0, compress=15 if DEFLATE else 0) as ws:
+            assert bool(ws.compress) == DEFLATE, ws.compress
             for size in (0, 1, 125, 126, 65535, 65536, 1 << 20):
                 await ws.send_bytes(b"\xa5" * size)
                 assert await ws.receive_bytes() == b"\xa5" * size

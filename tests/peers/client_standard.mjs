@@ -37,7 +37,7 @@ async function echoes() {
     ws.send(text);
     assert((await event(ws, 'message')).data === text, `a text of ${text.length} came back changed`);
   }
-  ok('echoes text and binary of every length form');
+  ok(`echoes text and binary of every length form${ws.extensions ? `, with ${ws.extensions}` : ''}`);
   if (typeof ws.ping === 'function') {
     const pong = event(ws, 'pong');
     ws.ping('hi');
