@@ -473,6 +473,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_simd: WSRING_ISA=%s: not here\n", isa);
         return 2;
     }
+    if (isa != NULL && strcmp(isa, "avx512") != 0) {
+        rival_forbid_avx512();
+    }
     rounds = (value = option(argc, argv, "--rounds")) != NULL ? (unsigned)strtoul(value, NULL, 10) : rounds;
     seconds_min = (value = option(argc, argv, "--ms")) != NULL ? strtod(value, NULL) / 1e3 : seconds_min;
     rounds = rounds < 5 ? 5 : rounds;

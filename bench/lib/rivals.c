@@ -210,9 +210,16 @@ AVX2 static void mask256(uint8_t *p, size_t len, uint32_t key)
     rival_mask_bytes(p + i, len - i, key);
 }
 
+static bool avx512_forbidden;
+
+void rival_forbid_avx512(void)
+{
+    avx512_forbidden = true;
+}
+
 static bool has_avx512(void)
 {
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
+    return !avx512_forbidden && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 
 const char *rival_isa(void)
@@ -238,6 +245,10 @@ void rival_mask_wide(uint8_t *p, size_t len, uint32_t key)
 }
 
 #else
+
+void rival_forbid_avx512(void)
+{
+}
 
 const char *rival_isa(void)
 {

@@ -21,6 +21,9 @@ void rival_mask_wide(uint8_t *p, size_t len, uint32_t key);
  */
 bool rival_utf8_lookup(const uint8_t *p, size_t len);
 
+/* From now on AVX2 at most, to match kernels that were told the same. */
+void rival_forbid_avx512(void);
+
 /* "avx512", "avx2" or "none": which of them. */
 const char *rival_isa(void);
 
