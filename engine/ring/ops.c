@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <poll.h>
 
+#define SEND_BYTES_MAX ((size_t)1 << 30)
+
 static union wsr_ring_scratch *scratch_of(struct wsr_ring *ring, const struct io_uring_sqe *sqe)
 {
     return &ring->scratch[sqe - ring->io.sq.sqes];
@@ -119,8 +121,9 @@ int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *
     int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
     if (error != 0)
         return error;
-    if (n == 1) {
-        io_uring_prep_send(sqe, fd, slices[0].ptr, slices[0].len, MSG_NOSIGNAL | MSG_WAITALL);
+    if (n == 1) { /* an entry's length has 32 bits, and a result 31: the rest goes with the next one */
+        const size_t len = slices[0].len < SEND_BYTES_MAX ? slices[0].len : SEND_BYTES_MAX;
+        io_uring_prep_send(sqe, fd, slices[0].ptr, len, MSG_NOSIGNAL | MSG_WAITALL);
         return 0;
     }
     union wsr_ring_scratch *scratch = scratch_of(ring, sqe);
