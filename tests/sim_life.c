@@ -297,6 +297,50 @@ static void a_failing_accept_is_not_spun_upon(void **unused)
     one_close(&o);
 }
 
+/* From CLOSED on the id is stale, whatever the kernel still holds of the connection. */
+static void an_id_is_stale_from_closed_on(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(11);
+    one_open(&o, NULL);
+    int peer = one_peer(&o);
+    assert_int_equal(wsr_abort(o.engine, o.conn), WSR_OK);
+    wsr_event ev;
+    assert_int_equal(wsr_poll(o.engine, &ev, 1, (int64_t)SECOND), 1);
+    assert_int_equal(ev.type, WSR_EVENT_CLOSED);
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_TEXT, SLICE("x")), WSR_ESTALE);
+    assert_int_equal(wsr_ping(o.engine, o.conn), WSR_ESTALE);
+    assert_int_equal(wsr_close(o.engine, o.conn, 1000, SLICE("")), WSR_ESTALE);
+    assert_int_equal(wsr_abort(o.engine, o.conn), WSR_ESTALE);
+    assert_int_equal(wsr_pause_read(o.engine, o.conn), WSR_ESTALE);
+    assert_int_equal(wsr_set_user(o.engine, o.conn, &o), WSR_ESTALE);
+    assert_int_equal(wsr_accept(o.engine, o.conn, NULL, NULL), WSR_ESTALE);
+    assert_int_equal(wsr_outbox_bytes(o.engine, o.conn), 0);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
+/* Nobody answers a connect: the handshake's deadline is the end, not the beginning of another one. */
+static void a_connect_that_hangs_ends_at_the_handshake_s_deadline(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(12);
+    one_open_limits(&o, &(wsr_limits){.handshake_timeout_ns = 3 * SECOND, .close_timeout_ns = 100 * SECOND});
+    sim_knobs.latency_ns_max = 1000000 * SECOND;
+    wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+    connect.address = "127.0.0.1";
+    connect.port = o.port;
+    wsr_conn conn;
+    assert_int_equal(wsr_connect(o.engine, &connect, &conn), WSR_OK);
+    one_poll(&o, 4 * SECOND);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(o.record.cause, WSR_ETIMEOUT_HANDSHAKE);
+    sim_knobs.latency_ns_max = 0;
+    one_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +353,8 @@ int main(void)
         cmocka_unit_test(the_memory_limit_holds_up_no_end),
         cmocka_unit_test(a_drain_without_a_deadline_waits),
         cmocka_unit_test(a_failing_accept_is_not_spun_upon),
+        cmocka_unit_test(an_id_is_stale_from_closed_on),
+        cmocka_unit_test(a_connect_that_hangs_ends_at_the_handshake_s_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,7 +144,9 @@ void wsr_table_fini(wsr_engine *engine);
 /* A free slot, alive from now on, everything but slot and generation zero; NULL: none, or no memory. */
 struct wsr_connection *wsr_table_take(wsr_engine *engine);
 void wsr_table_give(wsr_engine *engine, struct wsr_connection *c);
-/* NULL: stale, or no id at all. */
+/* For the application: NULL also from CLOSED on, although the ring may still hold operations of it. */
+struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id);
+/* For completions. NULL: stale, or no id at all. */
 struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id);
 /* Slot by number, live or not; NULL past the end. */
 struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot);

@@ -1,7 +1,7 @@
 /*
  * conn/life.c - a connection from its descriptor to its end: opened, timed, let go, its slot given back.
  */
-#include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "conn/engine.h"
@@ -156,5 +156,7 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
             wsr_keepalive_excuse(&c->ep, batch->now_ns);
     }
     wsr_endpoint_time(&c->ep, batch);
+    if ((c->state & WSR_CONN_CONNECTED) == 0 && (c->ep.flags & WSR_EP_FAILED_HANDSHAKE) != 0) /* nobody to take leave of */
+        wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, ETIMEDOUT);
     wsr_conn_after(engine, c);
 }

@@ -117,3 +117,9 @@ struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id)
     struct wsr_connection *c = id >> 56 == 0 ? wsr_table_at(engine, (uint32_t)(id >> 32)) : NULL;
     return c != NULL && c->live && c->generation == (uint32_t)id ? c : NULL;
 }
+
+struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id)
+{
+    struct wsr_connection *c = wsr_table_find(engine, id);
+    return c != NULL && (c->ep.flags & WSR_EP_CLOSED) == 0 ? c : NULL;
+}

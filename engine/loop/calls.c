@@ -9,7 +9,7 @@
 
 int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_send(&c->ep, opcode, payload);
@@ -28,7 +28,7 @@ unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n)
 
 int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_send_fragmented(&c->ep, opcode, payload, fragment_bytes);
@@ -39,7 +39,7 @@ int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, ws
 
 int wsr_ping(wsr_engine *engine, wsr_conn conn)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_ping(&c->ep, wsr_sys_now_ns());
@@ -49,13 +49,13 @@ int wsr_ping(wsr_engine *engine, wsr_conn conn)
 
 uint64_t wsr_round_trip_ns(const wsr_engine *engine, wsr_conn conn)
 {
-    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
     return c != NULL ? wsr_endpoint_round_trip_ns(&c->ep) : 0;
 }
 
 int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_close_at(&c->ep, wsr_sys_now_ns(), code, reason, file, line);
@@ -65,7 +65,7 @@ int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice rea
 
 int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     c->state |= WSR_CONN_CUT;
@@ -76,7 +76,7 @@ int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line)
 
 int wsr_pause_read(wsr_engine *engine, wsr_conn conn)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     wsr_input_pause(engine, c);
@@ -85,7 +85,7 @@ int wsr_pause_read(wsr_engine *engine, wsr_conn conn)
 
 int wsr_resume_read(wsr_engine *engine, wsr_conn conn)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     wsr_input_resume(engine, c);
@@ -94,7 +94,7 @@ int wsr_resume_read(wsr_engine *engine, wsr_conn conn)
 
 int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     c->ep.user = user;
@@ -103,19 +103,19 @@ int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user)
 
 void *wsr_user(const wsr_engine *engine, wsr_conn conn)
 {
-    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
     return c != NULL ? c->ep.user : NULL;
 }
 
 size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
 {
-    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
     return c != NULL ? c->ep.out.bytes : 0;
 }
 
 static int address_text(const wsr_engine *engine, wsr_conn conn, int (*get)(int fd, union wsr_address *out), char *text, size_t cap)
 {
-    const struct wsr_connection *c = wsr_table_find(engine, conn);
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL || c->fd < 0)
         return WSR_ESTALE;
     union wsr_address address;

@@ -231,7 +231,7 @@ int wsr_unlisten(wsr_engine *engine, wsr_listener listener)
 
 int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const char *headers)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_accept(&c->ep, wsr_sys_now_ns(), subprotocol, headers);
@@ -244,7 +244,7 @@ int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const
 
 int wsr_refuse(wsr_engine *engine, wsr_conn conn, unsigned status, const char *headers, wsr_slice body)
 {
-    struct wsr_connection *c = wsr_table_find(engine, conn);
+    struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error = wsr_endpoint_refuse(&c->ep, wsr_sys_now_ns(), status, headers, body);
