@@ -244,7 +244,7 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call say,LD,$@)
 	$(call ld_c,$(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(LIBS_SIM))
 
-sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel (build/MODE/sim --seed N replays a run)
+sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel (build/MODE/tests/sim_engine SEED replays a run)
 
 # --- Fuzzing -----------------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ typedef struct wsr_drain_config {
 
 /*
  * Stops all listeners and closes every connection of the server role behind what was accepted for it. Keep polling:
- * each connection's CLOSED comes as ever. Returns 0, WSR_ECONFIG, WSR_ESTATE (draining already).
+ * each connection's CLOSED comes as ever. Returns 0, WSR_ECONFIG, WSR_ESTATE (a drain began already), WSR_ESYS (call again).
  */
 WSR_API WSR_MUST_USE int wsr_drain(wsr_engine *engine, const wsr_drain_config *config);
 
