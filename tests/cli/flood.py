@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import sys
+import zlib
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from peer import frame, frames, handshake  # noqa: E402
@@ -33,8 +34,8 @@ def forget_peak():
 class Flood:
     """One connection: sends bytes as fast as they are taken, and reads, or does not."""
 
-    def __init__(self):
-        self.s, _, self.rest = handshake(port)
+    def __init__(self, extra=""):
+        self.s, _, self.rest = handshake(port, extra)
         self.counts, self.close = {}, None
 
     def take(self, data):
@@ -174,6 +175,42 @@ def declared_and_not_sent():
     return ("" if grown == 1 else "no echo"), "taken"
 
 
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+def bomb():
+    """1 GiB of zeros in 1 MiB: the same MiB of zeros, compressed, over and over."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    once = compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    f = Flood(DEFLATE)
+    f.send(frame(0xC2, once * 1024, True))
+    f.read_until(0x88, 1)
+    f.end()
+    return ("" if f.close == 1009 else f"closed with {f.close}"), f"1009 for {len(once) * 1024} bytes"
+
+
+def bomb_of_nothing():
+    """Blocks that hold nothing: the message never gets larger, and yet it has an end."""
+    nothing = b"\0\0\0\xff\xff" * 1000
+    f = Flood(DEFLATE)
+    f.send(frame(0x42, nothing, True) + frame(0x00, nothing, True) * (MILLION // 1000 - 1))
+    f.read_until(0x88, 1)
+    f.end()
+    return ("" if f.close == 1009 else f"closed with {f.close}"), "1009"
+
+
+def bombs_within_the_limit():
+    """As many as fit in what is sent, each inflating to the limit, and echoed."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    one = compressor.compress(bytes(limit)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    f = Flood(DEFLATE)
+    taken = f.send(frame(0xC2, one[:-4], True) * 2000)
+    f.read_until(0xC2, 2000)
+    echoes = f.counts.get(0xC2, 0)
+    f.end()
+    return ("" if taken and echoes == 2000 and f.close is None else f"{echoes} echoes, closed with {f.close}"), "2000 echoed"
+
+
 flood("1,000,000 pings of 125 bytes, answered", pings_answered)
 flood("1,000,000 pings of 125 bytes, no pong read", pings_unread)
 flood("1,000,000 pings in a row", pings_in_a_row)
@@ -181,4 +218,7 @@ flood("1,000,000 empty fragments in a message", empty_fragments)
 flood("1,000,000 empty fragments in a thousand messages", empty_fragments_within_the_limit)
 flood("a length of 2^63 - 1", a_length_of_all)
 flood("200 messages announced and not sent", declared_and_not_sent)
+flood("a bomb of 1 GiB", bomb)
+flood("1,000,000 compressed blocks of nothing in a message", bomb_of_nothing)
+flood("2,000 bombs as large as a message may be", bombs_within_the_limit, grows=8 << 20)
 sys.exit(failed)
