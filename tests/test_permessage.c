@@ -797,15 +797,92 @@ static int no_sha1(const uint8_t *in, size_t len, uint8_t out[20])
     return 0;
 }
 
+/* Lets an endpoint of this environment be opened by a request that offers this. */
+static void open_in(struct wsr_env *env, struct wsr_endpoint *ep, const wsr_endpoint_config *config, const char *offer)
+{
+    wsr_event ev[8];
+    char text[512];
+    struct wsr_batch batch = {ev, 8, 0, 1};
+    int len = snprintf(text, sizeof text,
+                       "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: %s\r\n\r\n",
+                       offer);
+    assert_int_equal(wsr_endpoint_init(ep, env, config, 1), WSR_OK);
+    assert_int_equal(wsr_endpoint_take(ep, &batch, (uint8_t *)text, (size_t)len), (size_t)len);
+    assert_int_equal(batch.n, 1);
+    assert_non_null(ep->deflate);
+    wsr_env_release(env);
+}
+
+static void open_env(struct wsr_env *env)
+{
+    static const wsr_limits limits = {0};
+    assert_int_equal(wsr_env_init(env, &limits, NULL, NULL, 0), WSR_OK);
+    wsr_env_codecs(env);
+    env->sha1 = no_sha1;
+}
+
+/* Windows and levels of any mixture: a compressor for each pair, however many connections, and each gets its own. */
+static void each_window_and_level_has_its_compressor(void **unused)
+{
+    (void)unused;
+    enum { N = 200 };
+    static struct wsr_endpoint ep[N];
+    struct wsr_env env;
+    uint8_t p[1800];
+    size_t few = 0;
+    open_env(&env);
+    fill_noise(p, 600);
+    memset(p + 600, 'x', 600);
+    memcpy(p + 1200, p, 600); /* the same noise once more, 1,200 bytes on: within a window of 2 KiB */
+    for (unsigned i = 0; i < N; i++) {
+        char offer[80];
+        unsigned bits = 8 + i % 8;
+        wsr_endpoint_config config = config_of(false);
+        config.deflate.level = (uint8_t)(i / 8 % 3 * 4);
+        (void)snprintf(offer, sizeof offer, "permessage-deflate; server_max_window_bits=%u", bits);
+        open_in(&env, &ep[i], &config, offer);
+        wsr_slice slices[4];
+        size_t sent = 0;
+        for (unsigned n; (n = wsr_endpoint_drain(&ep[i], slices, 4)) > 0;) /* the handshake */
+            wsr_endpoint_sent(&ep[i], 1, slices[0].len);
+        assert_int_equal(wsr_endpoint_send(&ep[i], WSR_BINARY, (wsr_slice){p, sizeof p}), WSR_OK);
+        for (unsigned n; (n = wsr_endpoint_drain(&ep[i], slices, 4)) > 0; sent += slices[0].len)
+            wsr_endpoint_sent(&ep[i], 1, slices[0].len);
+        if (bits < 11 ? sent < 1200 : sent > 900)
+            fail_msg("level %u, window of %u bits: %zu bytes", config.deflate.level, bits, sent);
+        if (i == 23)
+            few = env.pool.out_bytes;
+    }
+    assert_true(env.pool.out_bytes - few <= (N - 24) * KIB);
+    for (unsigned i = 0; i < N; i++)
+        wsr_endpoint_fini(&ep[i]);
+    wsr_env_fini(&env);
+    assert_int_equal(env.pool.out_bytes, 0);
+}
+
+/* Asked of the peer, a smaller window is less to remember. */
+static void a_smaller_window_takes_less_memory(void **unused)
+{
+    (void)unused;
+    wsr_endpoint_config config = config_of(true);
+    struct talk talk = {.role = WSR_SERVER, .now_ns = 1, .extensions = "permessage-deflate; client_max_window_bits"};
+    config.deflate.receive_window_bits = 9;
+    assert_int_equal(talk_open(&talk, &config), WSR_OK);
+    talk.seen.len = 0;
+    feed_frame(&talk, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+    feed_frame(&talk, RSV1_TEXT, "\xf2\x00\x11\x00\x00", 5);
+    expect_seen(&talk, "text Hello\ntext Hello\n");
+    assert_true(wsr_permessage_bytes(talk.ep) < 8 * KIB);
+    free_ok(&talk);
+}
+
 /* A hundred connections of an engine share one compressor, and have decompressors only while a message is half here. */
 static void connections_share(void **unused)
 {
     (void)unused;
     enum { N = 100 };
-    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     static struct wsr_endpoint ep[N];
-    static const wsr_limits limits = {0};
     struct wsr_env env;
     wsr_endpoint_config config = config_of(false);
     struct vectors_bytes hello = {NULL, 0, 0};
@@ -813,19 +890,9 @@ static void connections_share(void **unused)
     wsr_event ev[8];
     fill_words(p, sizeof p);
     talk_frame(&hello, WSR_CLIENT, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
-    assert_int_equal(wsr_env_init(&env, &limits, NULL, NULL, 0), WSR_OK);
-    wsr_env_codecs(&env);
-    env.sha1 = no_sha1;
-    for (unsigned i = 0; i < N; i++) {
-        uint8_t text[sizeof request];
-        struct wsr_batch batch = {ev, 8, 0, 1};
-        memcpy(text, request, sizeof request);
-        assert_int_equal(wsr_endpoint_init(&ep[i], &env, &config, 1), WSR_OK);
-        assert_int_equal(wsr_endpoint_take(&ep[i], &batch, text, sizeof request - 1), sizeof request - 1);
-        assert_int_equal(batch.n, 1);
-        assert_non_null(ep[i].deflate);
-        wsr_env_release(&env);
-    }
+    open_env(&env);
+    for (unsigned i = 0; i < N; i++)
+        open_in(&env, &ep[i], &config, "permessage-deflate");
     size_t idle = env.pool.out_bytes;
     for (unsigned half = 0; half < 2; half++) { /* the first half of a message to each, and then the second */
         for (unsigned i = 0; i < N; i++) {
@@ -1009,6 +1076,8 @@ int main(void)
         cmocka_unit_test(what_is_dropped_is_counted),
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(connections_share),
+        cmocka_unit_test(each_window_and_level_has_its_compressor),
+        cmocka_unit_test(a_smaller_window_takes_less_memory),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(without_memory_the_extension_is_declined),
         cmocka_unit_test(a_request_that_waits_is_agreed_on_too),

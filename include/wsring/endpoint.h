@@ -45,7 +45,8 @@ typedef struct wsr_limits {
 
 /*
  * permessage-deflate (RFC 7692): what a client offers and a server agrees to. All zero: off. Zero means the default in
- * brackets. limits.message_bytes_max holds for a message inflated, and cuts it while it is.
+ * brackets. limits.message_bytes_max and whole_bytes_max hold for a message inflated; the first cuts it while it is, and what
+ * is streamed comes in chunks of no more than about a MiB.
  *
  * Takeover: a message may refer back to those before it. It makes small messages that resemble each other two to three times
  * smaller, and takes memory for as long as the connection lasts, from its first message on: to send 81 KiB (with a level
