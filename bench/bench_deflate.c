@@ -123,7 +123,8 @@ static void add_inflate(const struct bench *compressor, const struct wsr_inflate
         die("a message that came back changed");
 }
 
-static void add(const char *kind, const struct messages *plain, bool takeover, const char *name, const struct wsr_deflate_ops *deflate, unsigned level)
+static void add(const char *kind, const struct messages *plain, bool takeover, const char *name, const struct wsr_deflate_ops *deflate,
+                unsigned level)
 {
     struct bench *b = &benches[benches_n++];
     *b = (struct bench){.kind = kind, .plain = plain, .takeover = takeover, .name = name, .deflate = deflate, .level = level};
@@ -206,8 +207,8 @@ static void print_table(void)
             continue;
         if (i == 0 || b->plain != benches[i - 1].plain)
             printf("%-9s %u messages, mean %zu B\n", b->kind, b->plain->n, bytes_of(b->plain) / b->plain->n);
-        printf("%-9s %-9s %-7s %9.1f %9.2f %7.2f", "", b->takeover ? "yes" : "no", b->name, megabytes_per_second(b), goal_median(b->us, rounds),
-               ratio_of(b));
+        printf("%-9s %-9s %-7s %9.1f %9.2f %7.2f", "", b->takeover ? "yes" : "no", b->name, megabytes_per_second(b),
+               goal_median(b->us, rounds), ratio_of(b));
         if (i + 2 < benches_n && benches[i + 1].inflate != NULL)
             printf("   %8.1f %8.1f", megabytes_per_second(&benches[i + 1]), megabytes_per_second(&benches[i + 2]));
         puts("");
@@ -224,7 +225,8 @@ static int write_json(const char *path)
         const struct bench *b = &benches[i];
         fprintf(out, "%s\n {\"corpus\": \"%s\", \"messages\": %u, \"bytes\": %zu, \"takeover\": %s, \"compressor\": \"%s\", \"compressed\": %zu, ",
                 i > 0 ? "," : "", b->kind, b->plain->n, bytes_of(b->plain), b->takeover ? "true" : "false", b->name, bytes_of(&b->wire));
-        fprintf(out, "\"does\": \"%s\", \"us_per_message\": [", b->inflate == NULL ? "compress" : b->inflate == &wsr_inflate_zlib ? "inflate, zlib" : "inflate, ISA-L");
+        const char *does = b->inflate == NULL ? "compress" : b->inflate == &wsr_inflate_zlib ? "inflate, zlib" : "inflate, ISA-L";
+        fprintf(out, "\"does\": \"%s\", \"us_per_message\": [", does);
         for (unsigned r = 0; r < rounds; r++)
             fprintf(out, "%s%.4f", r > 0 ? ", " : "", b->us[r]);
         fprintf(out, "]}");

@@ -204,7 +204,7 @@ static void windows_are_as_large_as_promised(void **unused)
     }
 }
 
-/* With takeover the second of two equal messages is little more than a reference to the first; reset forgets; without, each stands alone. */
+/* With takeover the second of two equal messages is little more than a reference to the first; reset forgets. Without, each stands alone. */
 static void history(void **unused)
 {
     (void)unused;
@@ -344,7 +344,8 @@ static void hand_made(void **unused)
                 wsr_pool_init(&pool, NULL, 0, 0);
                 struct wsr_codec *inflater = inflate->open(&pool, 15);
                 assert_non_null(inflater);
-                int error = inflate_steps(inflater, (wsr_slice){(const uint8_t *)made[i].wire, made[i].wire_len}, out, sizeof out, in_step, out_step, &n);
+                wsr_slice wire = {(const uint8_t *)made[i].wire, made[i].wire_len};
+                int error = inflate_steps(inflater, wire, out, sizeof out, in_step, out_step, &n);
                 if (error != made[i].error || n != strlen(made[i].text) || memcmp(out, made[i].text, n) != 0)
                     fail_msg("%s, by %zu into %zu: %s, \"%.*s\"", made[i].what, in_step, out_step, wsr_error_name(error), (int)n, out);
                 if (error == WSR_OK && inflate->is_between(inflater) != made[i].between)

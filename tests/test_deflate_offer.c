@@ -58,7 +58,7 @@ static void describe(char text[64], const struct wsr_deflate_agreed *agreed)
 
 #define ON {.on = true}
 #define TAKEOVER {.on = true, .send_takeover = true, .receive_takeover = true}
-#define BITS(send, receive) {.on = true, .send_takeover = true, .receive_takeover = true, .send_window_bits = (send), .receive_window_bits = (receive)}
+#define BITS(s, r) {.on = true, .send_takeover = true, .receive_takeover = true, .send_window_bits = (s), .receive_window_bits = (r)}
 
 #define PMD "permessage-deflate"
 #define SNCT "; server_no_context_takeover"

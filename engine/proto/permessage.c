@@ -230,7 +230,8 @@ int wsr_permessage_take(struct wsr_endpoint *ep, const uint8_t *p, size_t len, b
     deflate->inflating = true;
     if (deflate->inflater == NULL) {
         struct wsr_env *env = ep->env;
-        deflate->inflater = deflate->receive.takeover ? env->deflate.inflate->open(&env->pool, deflate->receive.window_bits) : borrow_inflater(env);
+        deflate->inflater = !deflate->receive.takeover ? borrow_inflater(env)
+                                                       : env->deflate.inflate->open(&env->pool, deflate->receive.window_bits);
         if (deflate->inflater == NULL)
             return WSR_ENOMEM;
     }

@@ -57,7 +57,7 @@ typedef struct wsr_deflate {
     bool on;
     bool send_takeover;           /* as far as the peer agrees */
     bool receive_takeover;        /* likewise; if not set, the peer is told not to */
-    uint8_t level;                /* [0: fast, by fixed codes]; 1 to 9: smaller, at 10 to 40 times the time, as zlib's levels */
+    uint8_t level;                /* [0: fast, by fixed codes]; 1 to 9: smaller, at 6 to 50 times the time, as zlib's levels */
     uint8_t send_window_bits;     /* 8 to 15: a message refers back 2^this bytes at most; the peer may ask for less [15] */
     uint8_t receive_window_bits;  /* likewise, asked of the peer [15] */
     uint32_t threshold_bytes;     /* messages smaller than this are sent as they are [128] */

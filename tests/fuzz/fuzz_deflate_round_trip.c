@@ -1,6 +1,6 @@
 /*
- * tests/fuzz/fuzz_deflate_round_trip.c - every compressor against plain zlib as the receiver, with the window that was promised and an output
- * of a few bytes at a time, so that a distance beyond the window has nothing to refer to.
+ * tests/fuzz/fuzz_deflate_round_trip.c - every compressor against plain zlib as the receiver, with the window that was promised
+ * and an output of a few bytes at a time, so that a distance beyond the window has nothing to refer to.
  *
  * Input: options, then messages made by a small language: literal bytes, runs, and copies from up to 64 KiB back, across messages too,
  * so that a few bytes of input make matches at every distance.

@@ -1,6 +1,6 @@
 /*
- * tests/fuzz/fuzz_extension.c - the value of Sec-WebSocket-Extensions, as an offer and as an answer: read without a stray byte, and what a server
- * makes of any offer is within its config and the offer, and a good answer to a client that would take anything.
+ * tests/fuzz/fuzz_extension.c - the value of Sec-WebSocket-Extensions, as an offer and as an answer: read without a stray byte; and
+ * what a server makes of any offer is within its config, and a good answer to a client that would take anything.
  *
  * Input: four bytes of config, then the header's value; a line feed divides it into several lines.
  */
