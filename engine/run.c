@@ -28,6 +28,10 @@ static handler *handler_of(const wsr_handlers *handlers, unsigned type)
         return handlers->wake;
     case WSR_EVENT_CHUNK:
         return handlers->chunk;
+    case WSR_EVENT_RECONNECTING:
+        return handlers->reconnecting;
+    case WSR_EVENT_UNDELIVERED:
+        return handlers->undelivered;
     case WSR_EVENT_NONE:
         break;
     }

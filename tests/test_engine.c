@@ -77,6 +77,10 @@ static void see(struct world *w, const wsr_event *ev)
     case WSR_EVENT_WAKE:
         w->wakes++;
         break;
+    case WSR_EVENT_RECONNECTING:
+    case WSR_EVENT_UNDELIVERED:
+        fail_msg("nothing here comes back");
+        break;
     case WSR_EVENT_CHUNK:
         w->chunks++;
         w->chunk_bytes += ev->data.len;

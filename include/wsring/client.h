@@ -1,36 +1,123 @@
 /*
- * wsring/client.h - connecting as a client (RFC 6455 section 4.1). On top of engine.h; the same events as a server's.
+ * wsring/client.h - connecting as a client (RFC 6455 section 4.1), and coming back. On top of engine.h; the same events as a
+ * server's, and RECONNECTING.
+ *
+ *     wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
+ *     config.url = "wss://example.com/feed";
+ *     config.reconnect.on = true;
+ *     wsr_connect(engine, &config, &conn);            then wsr_poll: OPEN, messages, RECONNECTING, OPEN ..., CLOSED
+ *
+ * A connection that comes back keeps its wsr_conn: RECONNECTING says what was lost and when the next attempt is due, OPEN says
+ * that it is there again, and CLOSED comes once, when it is over for good.
  */
 #ifndef WSRING_CLIENT_H
 #define WSRING_CLIENT_H
 
 #include <wsring/engine.h>
+#include <wsring/policy.h>
+#include <wsring/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* Zero means the default in brackets: policy.h's, where it has the same field. */
+typedef struct wsr_reconnect {
+    bool on;                          /* [off: CLOSED at the first loss, also of the first attempt] */
+    wsr_profile profile;
+    uint32_t attempts_max;
+    uint64_t elapsed_max_ns;
+    uint64_t base_ns, cap_ns, stable_ns, retry_after_max_ns;
+    const wsr_policy_override *overrides; /* copied */
+    size_t overrides_n;
+    /* Each attempt but the very first takes a token of it [NULL: one of the engine's for each host and port: 64 a second, 64 at once] */
+    wsr_bucket *bucket;               /* must outlive the connection; its clock is CLOCK_MONOTONIC */
+    uint64_t answer_timeout_ns;       /* how long a verdict of ASK or RENEW waits for wsr_reconnect_now [10 s] */
+    /*
+     * Messages sent while down: refused with WSR_ESTATE, or queued up to this many bytes (then WSR_EFULL), each for queue_ttl_ns.
+     * What is not sent in time is given back in an UNDELIVERED event: a stale order is never sent, and no message is silently lost.
+     */
+    size_t queue_bytes_max;           /* [0: refused] */
+    uint64_t queue_ttl_ns;            /* [1 s] */
+    uint64_t age_max_ns;              /* a connection this old is succeeded by a new one (wsr_succeed) [no limit] */
+    uint64_t handover_ns;             /* how long the old one stays open beside its successor, before it is closed with 1000 [5 s] */
+} wsr_reconnect;
+
 /* Zero means the default in brackets. Begin with WSR_CONNECT_CONFIG_INIT. Strings are copied. */
 typedef struct wsr_connect_config {
     size_t size;
-    const char *address;      /* numeric IPv4 or IPv6 address to connect to; required */
-    uint16_t port;            /* required */
-    const char *host;         /* the Host header [NULL: address and port] */
-    const char *target;       /* "/path?query" [NULL: "/"] */
+    /*
+     * ws://host:port/path?query, wss://, or ws+unix:///path/of/socket:/target (wss+unix likewise). A host is a name, an IPv4
+     * address or an IPv6 one in brackets; "user:password@" before it becomes an Authorization header (Basic). Several,
+     * separated by blanks, are the endpoints that the reconnect policy chooses from, at most 16. Required.
+     */
+    const char *url;
+    const char *address;      /* connect to this numeric address, whatever the URL's host resolves to [NULL: resolve it] */
     const char *subprotocols; /* offered, comma-separated [NULL: none] */
     const char *headers;      /* further header lines, each ended by CR LF [NULL: none] */
+    const char *origin;       /* the Origin header [NULL: none] */
+    /* http://user:password@host:port (CONNECT, RFC 9110 section 9.3.6) or socks5://, where the proxy resolves [NULL: none] */
+    const char *proxy;
+    wsr_tls *tls;             /* for wss: [NULL: one of the engine's own, which trusts the system's roots] */
     void *user;
     wsr_deflate deflate;      /* permessage-deflate, offered [off] */
+    uint64_t connect_timeout_ns; /* resolving the name and connecting, all addresses together [10 s] */
+    uint64_t proxy_timeout_ns;   /* the proxy's handshake [10 s] */
+    uint64_t tls_timeout_ns;     /* the TLS handshake [10 s] */
+    uint32_t redirects_max;   /* 3xx answers followed without reconnect.on; never from wss to ws [0: refused] */
+    wsr_reconnect reconnect;
+    uint16_t port;            /* these three are what url will say */
+    const char *host;
+    const char *target;
 } wsr_connect_config;
 
 #define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }
 
 /*
- * Begins to connect. OPEN or CLOSED follows (CLOSED with cause WSR_ECONNECT and errno if the transport could not be had,
- * WSR_EREFUSED and the status if the server refused). Returns 0; WSR_ECONFIG; WSR_EINVAL (address is not numeric);
- * WSR_ELIMIT; WSR_ESYS; WSR_ENOMEM; WSR_ERANDOM. *out is written only on success.
+ * Begins to connect: resolves the name on a thread of its own, then tries the addresses by RFC 8305 (happy eyeballs), the proxy,
+ * TLS and the upgrade, each against its deadline. OPEN, RECONNECTING or CLOSED follows; the record's cause says where it ended:
+ * WSR_ERESOLVE, WSR_ECONNECT (errno), WSR_ETIMEOUT_CONNECT, WSR_EPROXY, WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ETIMEOUT_TLS,
+ * WSR_ETIMEOUT_HANDSHAKE, WSR_EREFUSED (answer: what the server said), WSR_EANSWER.
+ * Returns 0; WSR_EURL; WSR_ECONFIG; WSR_EINVAL (address is not numeric); WSR_ELIMIT; WSR_ESYS; WSR_ENOMEM; WSR_ERANDOM; WSR_ETLS.
+ * *out is written only on success.
  */
 WSR_API WSR_MUST_USE int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out);
+
+/*
+ * What a RECONNECTING event's data points to, valid as long as its batch. RETRY and FOLLOW go on by themselves; ASK and RENEW
+ * wait for wsr_reconnect_now, at most wsr_reconnect.answer_timeout_ns.
+ */
+typedef struct wsr_reconnecting {
+    const wsr_close_record *record; /* of what was lost */
+    wsr_verdict verdict;            /* never STOP: that is CLOSED */
+    wsr_cause cause;
+    uint32_t attempt;               /* 1 for the first of an outage */
+    unsigned endpoint;              /* the URL that is tried next, by its place in the configured list */
+    uint64_t delay_ns;              /* from event->time_ns, bucket included */
+    const char *url;                /* of that endpoint, without user and password */
+    const char *why;                /* one line for a person; static */
+} wsr_reconnecting;
+
+static inline const wsr_reconnecting *wsr_event_reconnecting(const wsr_event *event)
+{
+    return event->type == WSR_EVENT_RECONNECTING ? (const wsr_reconnecting *)(const void *)event->data.ptr : NULL;
+}
+
+/*
+ * Says yes to an ASK, or gives what a RENEW asked for; or, while it waits for its next attempt, has that made at once. headers:
+ * take the place of the configured ones (fresh credentials), from now on; NULL: as they are. To say no: wsr_close or wsr_abort.
+ * Returns 0, WSR_ESTALE, WSR_ESTATE (it is not waiting), WSR_ECONFIG, WSR_ENOMEM.
+ */
+WSR_API WSR_MUST_USE int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, const char *headers);
+
+/*
+ * Make before break: connects a successor by the same config and policy, beside the open connection. When that is there: OPEN of
+ * the successor with WSR_EVENT_SUCCESSOR and this conn as its token; hand over, then wsr_close this one (the engine does, with
+ * 1000, handover_ns later). From this call on it is the successor that comes back when lost; this one's end is CLOSED.
+ * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or no client's, or succeeded already), WSR_ELIMIT, WSR_ENOMEM. *successor is
+ * written only on success.
+ */
+WSR_API WSR_MUST_USE int wsr_succeed(wsr_engine *engine, wsr_conn conn, wsr_conn *successor);
 
 #ifdef __cplusplus
 }

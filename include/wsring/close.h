@@ -78,6 +78,8 @@ typedef enum wsr_close_by {
     WSR_BY_BOTH       /* both Close frames crossed */
 } wsr_close_by;
 
+struct wsr_response; /* event.h */
+
 #define WSR_CLOSE_REASON_MAX 123u /* bytes: a control frame's 125 less the code's two */
 
 /*
@@ -107,6 +109,11 @@ typedef struct wsr_close_record {
                                            before the transport took all of it; the peer may have seen them or not */
     uint64_t lifetime_ns;               /* from the transport's opening to its end */
     uint64_t round_trip_ns;             /* as last measured; 0: never */
+    const char *detail;     /* what the resolver, the proxy or TLS said, one line ("certificate has expired"); NULL: nothing.
+                               Valid as the record is */
+    uint8_t tls_alert;      /* the fatal alert that was sent or received (RFC 8446 section 6); 0: none */
+    bool tls_alert_received;
+    const struct wsr_response *answer; /* client: the refusal that http_status is of; NULL: none, or no memory for it */
 } wsr_close_record;
 
 #ifdef __cplusplus

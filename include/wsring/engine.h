@@ -149,6 +149,10 @@ WSR_API size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn);
 WSR_API WSR_MUST_USE int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
 WSR_API WSR_MUST_USE int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
 
+/* What TLS agreed on. Returns 0, WSR_ESTALE, WSR_ESTATE (no TLS, or its handshake is not done). */
+struct wsr_tls_info;
+WSR_API WSR_MUST_USE int wsr_connection_tls(const wsr_engine *engine, wsr_conn conn, struct wsr_tls_info *info);
+
 /* What has happened since the engine was opened. */
 typedef struct wsr_engine_statistics {
     uint64_t accepted, connected, closed; /* connections */

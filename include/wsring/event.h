@@ -24,7 +24,9 @@ typedef enum wsr_event_type {
     WSR_EVENT_WRITABLE, /* after WSR_EFULL: the outbox has room again */
     WSR_EVENT_CLOSED,   /* the last event of its connection, exactly once; data: a wsr_close_record; close_code, error */
     WSR_EVENT_WAKE,     /* engine: wsr_wake was called; conn is 0 */
-    WSR_EVENT_CHUNK     /* a piece of a message larger than wsr_limits.whole_bytes_max, as it came; opcode, flags, data */
+    WSR_EVENT_CHUNK,    /* a piece of a message larger than wsr_limits.whole_bytes_max, as it came; opcode, flags, data */
+    WSR_EVENT_RECONNECTING, /* client.h: lost, but not for good; data: a wsr_reconnecting; close_code, error of what was lost */
+    WSR_EVENT_UNDELIVERED   /* client.h: a message queued while down whose time was up; opcode, data: as it was given to wsr_send */
 } wsr_event_type;
 
 enum {
@@ -37,7 +39,8 @@ enum {
      */
     WSR_EVENT_FIRST = 2,
     WSR_EVENT_LAST = 4,
-    WSR_EVENT_DEFLATED = 8 /* MESSAGE, CHUNK: it came compressed (permessage-deflate); data is not */
+    WSR_EVENT_DEFLATED = 8, /* MESSAGE, CHUNK: it came compressed (permessage-deflate); data is not */
+    WSR_EVENT_SUCCESSOR = 16 /* OPEN: it takes the place of the connection whose wsr_conn is in token (wsr_succeed) */
 };
 
 typedef struct wsr_event {
@@ -52,7 +55,7 @@ typedef struct wsr_event {
     void *user;          /* as set by wsr_set_user */
     wsr_span data;
     uint64_t time_ns;    /* CLOCK_MONOTONIC, or the now_ns of the feed: when the batch with its last byte was taken in */
-    uint64_t token;      /* reserved for sending by reference */
+    uint64_t token;      /* OPEN with SUCCESSOR: the wsr_conn to leave; else 0 */
 } wsr_event;
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && UINTPTR_MAX == UINT64_MAX
@@ -78,13 +81,16 @@ typedef struct wsr_request {
     unsigned headers_n;
 } wsr_request;
 
-/* The server's answer as the client saw it (RFC 6455 section 4.1). */
+/* The server's answer as the client saw it (RFC 6455 section 4.1): of OPEN, and of a wsr_close_record. */
 typedef struct wsr_response {
-    uint16_t status;       /* 101 */
+    uint16_t status;       /* 101, or that of a refusal */
     wsr_slice subprotocol; /* chosen by the server, empty if none */
     const wsr_header *headers;
     unsigned headers_n;
+    wsr_slice body;        /* of a refusal: the beginning of its body, at most WSR_RESPONSE_BODY_MAX bytes */
 } wsr_response;
+
+#define WSR_RESPONSE_BODY_MAX 4096u /* bytes */
 
 /* The data of an OPEN or REQUEST event, typed. NULL for another event, or the other role's. Valid as long as the event. */
 static inline const wsr_close_record *wsr_event_close_record(const wsr_event *event)

@@ -21,6 +21,8 @@ typedef struct wsr_handlers {
     void (*closed)(wsr_engine *engine, const wsr_event *event, void *context);
     void (*wake)(wsr_engine *engine, const wsr_event *event, void *context);
     void (*chunk)(wsr_engine *engine, const wsr_event *event, void *context);
+    void (*reconnecting)(wsr_engine *engine, const wsr_event *event, void *context);
+    void (*undelivered)(wsr_engine *engine, const wsr_event *event, void *context);
 } wsr_handlers;
 
 /*

@@ -5,6 +5,7 @@
 #define WSRING_SERVER_H
 
 #include <wsring/engine.h>
+#include <wsring/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +29,7 @@ typedef struct wsr_listen_config {
     const char *paths;        /* those served, comma-separated, without query: "/, /chat"; all others get 404 [NULL: any] */
     void *user;               /* the user pointer of its connections */
     wsr_deflate deflate;      /* permessage-deflate for clients that offer it [off] */
+    wsr_tls *tls;             /* wss: with this (tls.h), which the listener keeps a hold on [NULL: ws] */
 } wsr_listen_config;
 
 #define WSR_LISTEN_CONFIG_INIT { .size = sizeof(wsr_listen_config) }

@@ -76,6 +76,7 @@ typedef enum wsr_opcode {
     X(WSR_EBADCODE, -7, 0, "a close code that must not be sent")                                                                           \
     X(WSR_ECONFIG, -8, 0, "a configuration field is out of range, or comes from a newer header")                                           \
     X(WSR_ELIMIT, -9, 0, "a limit of the engine is reached (connections, listeners)")                                                      \
+    X(WSR_EURL, -10, 0, "a URL that is none, or whose scheme is not ws, wss or ws+unix")                                                   \
     /* the machine's */                                                                                                                    \
     X(WSR_ENOMEM, -20, 1011, "out of memory")                                                                                              \
     X(WSR_ESYS, -21, 0, "a system call failed; errno says why")                                                                            \
@@ -116,7 +117,14 @@ typedef enum wsr_opcode {
     X(WSR_ETIMEOUT_PING, -84, 1001, "a ping was not answered in time: the peer is taken for dead")                                         \
     X(WSR_ETIMEOUT_CLOSE, -85, 0, "the peer did not finish the closing handshake in time")                                                 \
     X(WSR_EABORTED, -86, 0, "this end aborted the connection")                                                                             \
-    X(WSR_ECONNECT, -87, 0, "the connection could not be made; errno says why")
+    X(WSR_ECONNECT, -87, 0, "the connection could not be made; errno says why")                                                            \
+    X(WSR_ERESOLVE, -88, 0, "the host's name could not be resolved")                                                                       \
+    X(WSR_EPROXY, -89, 0, "the proxy refused to connect, or failed")                                                                       \
+    X(WSR_ETIMEOUT_CONNECT, -90, 0, "resolving and connecting took longer than the deadline")                                              \
+    X(WSR_ETLS, -91, 0, "the TLS handshake or session failed")                                                                             \
+    X(WSR_ETLS_CERTIFICATE, -92, 0, "the peer's certificate was refused")                                                                  \
+    X(WSR_ETIMEOUT_TLS, -93, 0, "the TLS handshake took longer than the deadline")                                                         \
+    X(WSR_ETLS_TRUNCATED, -94, 0, "the TLS stream ended without close_notify: its end may have been forged")
 
 typedef enum wsr_error {
 #define WSR_ERROR_ROW_(name, value, code, text) name = (value),

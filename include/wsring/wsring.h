@@ -16,6 +16,7 @@
 #include <wsring/run.h>
 #include <wsring/server.h>
 #include <wsring/simd.h>
+#include <wsring/tls.h>
 #include <wsring/types.h>
 
 #endif
