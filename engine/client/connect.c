@@ -11,6 +11,38 @@
 #include "conn/engine.h"
 #include "ring/sys.h"
 
+/* ---- the engine's hooks ---- */
+
+static void dialled(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which, const struct wsr_completion *completion)
+{
+    (void)which;
+    wsr_conn_disarmed(c, WSR_ARMED_DIAL);
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    if (completion->res < 0) {
+        wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, -completion->res);
+        wsr_conn_after(engine, c);
+        return;
+    }
+    engine->stats.connected++;
+    wsr_conn_start(engine, c, true);
+}
+
+static bool cancel(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->cancelled & WSR_ARMED_DIAL) != 0)
+        return true;
+    if (wsr_ring_cancel(engine->ring, WSR_TAG(WSR_OP_DIAL, wsr_conn_id(c)), WSR_TAG(WSR_OP_CANCEL, wsr_conn_id(c))) < 0)
+        return false;
+    c->cancelled |= WSR_ARMED_DIAL;
+    c->cancels++;
+    return true;
+}
+
+static const struct wsr_client_hooks hooks = {.dialled = dialled, .cancel = cancel};
+
 int wsr_connect(wsr_engine *engine, const wsr_connect_config *from, wsr_conn *out)
 {
     wsr_connect_config complete;
@@ -45,8 +77,9 @@ int wsr_connect(wsr_engine *engine, const wsr_connect_config *from, wsr_conn *ou
         wsr_sys_close(fd);
         return error;
     }
-    if (wsr_ring_connect(engine->ring, fd, WSR_TAG(WSR_OP_CONNECT, wsr_conn_id(c)), &address.any, len) == 0)
-        c->armed |= WSR_ARMED_CONNECT;
+    engine->clients = &hooks;
+    if (wsr_ring_connect(engine->ring, fd, WSR_TAG(WSR_OP_DIAL, wsr_conn_id(c)), &address.any, len) == 0)
+        c->armed |= WSR_ARMED_DIAL;
     else
         wsr_endpoint_abort(&c->ep, engine->now_ns, NULL, 0); /* CLOSED will say so */
     wsr_conn_after(engine, c);

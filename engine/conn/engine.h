@@ -17,10 +17,16 @@
 #include "proto/endpoint.h"
 #include "ring/ring.h"
 
+struct wsr_client;
 struct wsr_crypto_stream;
+struct wsr_resolver;
 
 /* A ring tag is op:8 | slot:24 | generation:32; a wsr_conn is the same without the op, so a late completion is recognised. */
-enum wsr_op { WSR_OP_RECEIVE = 1, WSR_OP_SEND, WSR_OP_CONNECT, WSR_OP_CANCEL, WSR_OP_ACCEPT, WSR_OP_WAKE, WSR_OP_TIMER };
+enum wsr_op {
+    WSR_OP_RECEIVE = 1, WSR_OP_SEND, WSR_OP_CANCEL, WSR_OP_ACCEPT, WSR_OP_WAKE, WSR_OP_TIMER, WSR_OP_RESOLVED,
+    WSR_OP_DIAL = 64 /* and the next WSR_DIALS_MAX - 1: a connect to each of a host's addresses */
+};
+#define WSR_DIALS_MAX 16u
 
 #define WSR_TAG(op, id) ((uint64_t)(op) << 56 | (id))
 #define WSR_TAG_OP(tag) ((unsigned)((tag) >> 56))
@@ -30,7 +36,7 @@ enum wsr_op { WSR_OP_RECEIVE = 1, WSR_OP_SEND, WSR_OP_CONNECT, WSR_OP_CANCEL, WS
 enum { /* wsr_connection.armed: operations the ring holds for it */
     WSR_ARMED_RECEIVE = 1,
     WSR_ARMED_SEND = 2,
-    WSR_ARMED_CONNECT = 4
+    WSR_ARMED_DIAL = 4 /* connects, as many as the client's dial knows */
 };
 
 enum { /* wsr_connection.state */
@@ -43,13 +49,14 @@ enum { /* wsr_connection.state */
     WSR_CONN_SHUT = 64,       /* shutdown(SHUT_WR) was done */
     WSR_CONN_LET_GO = 128,    /* over: cancels are queued, the descriptor goes with the last completion */
     WSR_CONN_CUT = 256,       /* to be closed with a reset */
-    WSR_CONN_CONNECTED = 512  /* was connected by a connect */
+    WSR_CONN_CONNECTED = 512  /* its transport is there */
 };
 
 struct wsr_connection {
     struct wsr_endpoint ep;
     struct wsr_timer timer;
     struct wsr_connection *dirty_next, *pending_next, *starved_next; /* a free slot is linked through dirty_next */
+    struct wsr_client *client; /* what it connects with, and comes back by; NULL: a server's, or adopted */
     struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
     uint32_t slot;
     uint32_t generation; /* of its present or, if free, next life */
@@ -71,7 +78,7 @@ struct wsr_conn_list {
 
 #define WSR_LINK(member) offsetof(struct wsr_connection, member)
 
-enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN }; /* wsr_timer.kind */
+enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT }; /* wsr_timer.kind */
 
 #define WSR_TABLE_BLOCK 256u /* slots allocated at a time */
 
@@ -108,6 +115,24 @@ struct wsr_draining {
     struct wsr_timer timer;
 };
 
+/* What room client does about connections of its own; set by the first wsr_connect, so that nothing here calls up. */
+struct wsr_client_hooks {
+    /* The resolver has answers. */
+    void (*resolved)(wsr_engine *engine, struct wsr_batch *batch);
+    /* A connect ended: to address `which` of c's dial. */
+    void (*dialled)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which, const struct wsr_completion *completion);
+    /* A timer of the kind WSR_TIMER_CLIENT fired. */
+    void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
+    /* c's endpoint is over: nothing is begun any more, and what no operation holds goes at once. Not before c is let go. */
+    void (*let_go)(wsr_engine *engine, struct wsr_connection *c);
+    /* Queues cancels for the connects under way; false: the ring refused one for now. */
+    bool (*cancel)(wsr_engine *engine, struct wsr_connection *c);
+    /* c's slot is given back (or the engine closes): frees c->client. */
+    void (*freed)(wsr_engine *engine, struct wsr_connection *c);
+    /* The engine closes; no connection is left, and no ring. */
+    void (*closed)(wsr_engine *engine);
+};
+
 struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
@@ -133,6 +158,11 @@ struct wsr_engine {
     /* what higher rooms do with completions that are not a live connection's; set by them, so that nothing here calls up */
     void (*accepted)(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion);
     void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
+
+    const struct wsr_client_hooks *clients; /* NULL: no wsr_connect yet */
+    struct wsr_resolver *resolver; /* NULL: no name was resolved yet */
+    int resolver_fd;               /* readable when it has answers; -1: none */
+    bool resolver_armed;
 
     wsr_engine_statistics stats;
 };
@@ -204,7 +234,6 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
 /* Queues a send for every dirty connection. */
 void wsr_output_kick(wsr_engine *engine);
 void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
-void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
 
 /* ---- codec.c ---- */
 

@@ -52,8 +52,7 @@ void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_firs
 
 bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned which)
 {
-    static const uint8_t ops[][2] = {
-        {WSR_ARMED_RECEIVE, WSR_OP_RECEIVE}, {WSR_ARMED_SEND, WSR_OP_SEND}, {WSR_ARMED_CONNECT, WSR_OP_CONNECT}};
+    static const uint8_t ops[][2] = {{WSR_ARMED_RECEIVE, WSR_OP_RECEIVE}, {WSR_ARMED_SEND, WSR_OP_SEND}};
     const wsr_conn id = wsr_conn_id(c);
     for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if ((which & c->armed & (unsigned)~c->cancelled & ops[i][0]) == 0)
@@ -65,6 +64,10 @@ bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned whic
         c->cancelled |= ops[i][0];
         c->cancels++;
     }
+    if ((which & c->armed & WSR_ARMED_DIAL) != 0 && !engine->clients->cancel(engine, c)) {
+        wsr_conn_pending(engine, c);
+        return false;
+    }
     return true;
 }
 
@@ -72,6 +75,8 @@ bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned whic
 static void let_go(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state |= WSR_CONN_LET_GO;
+    if (c->client != NULL)
+        engine->clients->let_go(engine, c);
     (void)wsr_conn_cancel(engine, c, c->armed);
     wsr_wheel_unset(&engine->wheel, &c->timer);
     if (c->backlog != NULL) {
@@ -129,6 +134,8 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
     engine->stats.open--;
     engine->stats.closed++;
     wsr_endpoint_fini(&c->ep);
+    if (c->client != NULL)
+        engine->clients->freed(engine, c);
     wsr_table_give(engine, c);
 }
 

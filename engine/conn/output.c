@@ -53,19 +53,3 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
     }
     wsr_conn_after(engine, c);
 }
-
-void wsr_output_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
-{
-    wsr_conn_disarmed(c, WSR_ARMED_CONNECT);
-    if ((c->state & WSR_CONN_LET_GO) != 0) {
-        wsr_conn_retire(engine, c);
-        return;
-    }
-    if (completion->res < 0) {
-        wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, -completion->res);
-        wsr_conn_after(engine, c);
-        return;
-    }
-    engine->stats.connected++;
-    wsr_conn_start(engine, c, true);
-}

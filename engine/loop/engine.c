@@ -110,7 +110,7 @@ int wsr_engine_open(wsr_engine **out, const wsr_config *config)
     memset(engine, 0, sizeof *engine);
     engine->allocator = allocator;
     engine->config = complete;
-    engine->wake_fd = engine->reserve_fd = -1;
+    engine->wake_fd = engine->reserve_fd = engine->resolver_fd = -1;
     engine->timer_at_ns = UINT64_MAX;
     for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++)
         engine->listening[i].fd = -1;
@@ -137,6 +137,8 @@ static void close_connections(wsr_engine *engine)
             wsr_sys_close(c->fd);
         wsr_pool_put_list(&engine->env.pool, c->backlog);
         wsr_endpoint_fini(&c->ep);
+        if (c->client != NULL)
+            engine->clients->freed(engine, c);
     }
 }
 
@@ -147,6 +149,8 @@ void wsr_engine_close(wsr_engine *engine)
     const wsr_allocator *allocator = engine->allocator;
     wsr_ring_close(engine->ring); /* from here on the kernel touches nothing of ours */
     close_connections(engine);
+    if (engine->clients != NULL && engine->clients->closed != NULL)
+        engine->clients->closed(engine);
     for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++) {
         struct wsr_listening *listening = &engine->listening[i];
         if (listening->fd >= 0)

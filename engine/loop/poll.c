@@ -32,6 +32,20 @@ static void arm_wake(wsr_engine *engine)
         engine->wake_armed = true;
 }
 
+static void arm_resolver(wsr_engine *engine)
+{
+    if (engine->resolver_fd >= 0 && !engine->resolver_armed &&
+        wsr_ring_poll(engine->ring, engine->resolver_fd, WSR_TAG(WSR_OP_RESOLVED, 0)) == 0)
+        engine->resolver_armed = true;
+}
+
+static void resolved(wsr_engine *engine, struct wsr_batch *batch, const struct wsr_completion *completion)
+{
+    if ((completion->flags & WSR_COMPLETION_MORE) == 0)
+        engine->resolver_armed = false;
+    engine->clients->resolved(engine, batch);
+}
+
 static void emit_wake(wsr_engine *engine, struct wsr_batch *batch)
 {
     if (!engine->wake_owed || batch->n == batch->cap)
@@ -63,6 +77,10 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
         woken(engine, batch, completion);
         return;
     }
+    if (op == WSR_OP_RESOLVED) {
+        resolved(engine, batch, completion);
+        return;
+    }
     if (op == WSR_OP_TIMER) {
         if (WSR_TAG_ID(completion->tag) == engine->timer_number)
             engine->timer_at_ns = UINT64_MAX;
@@ -86,12 +104,12 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
     case WSR_OP_SEND:
         wsr_output_completion(engine, batch, c, completion);
         break;
-    case WSR_OP_CONNECT:
-        wsr_output_connected(engine, batch, c, completion);
-        break;
-    default: /* WSR_OP_CANCEL */
+    case WSR_OP_CANCEL:
         c->cancels--;
         wsr_conn_retire(engine, c);
+        break;
+    default: /* WSR_OP_DIAL and following */
+        engine->clients->dialled(engine, batch, c, op - WSR_OP_DIAL, completion);
         break;
     }
 }
@@ -127,6 +145,8 @@ static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
     while (!is_full(engine, batch) && (timer = wsr_wheel_expire(&engine->wheel, batch->now_ns)) != NULL) {
         if (timer->kind == WSR_TIMER_CONNECTION)
             wsr_conn_timed(engine, batch, (struct wsr_connection *)(void *)((char *)timer - offsetof(struct wsr_connection, timer)));
+        else if (timer->kind == WSR_TIMER_CLIENT)
+            engine->clients->timed(engine, batch, timer);
         else
             engine->timed(engine, batch, timer);
     }
@@ -187,6 +207,7 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
     for (;;) {
         release_batch(engine); /* each round: input without an event takes of batch_bytes_max too, and a full batch takes nothing in */
         arm_wake(engine);
+        arm_resolver(engine);
         wsr_input_feed_starved(engine);
         wsr_output_kick(engine);
         int error = wait_once(engine, deadline_ns);

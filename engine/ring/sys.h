@@ -9,12 +9,14 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <wsring/types.h>
 
 union wsr_address {
     struct sockaddr any;
     struct sockaddr_in in4;
     struct sockaddr_in6 in6;
+    struct sockaddr_un un;
     struct sockaddr_storage room;
 };
 
