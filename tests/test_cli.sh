@@ -108,7 +108,7 @@ run "$wsring" sevre
 check "unknown command: named, exit 2" complains 2 "'sevre'.*--help"
 run "$wsring" help
 check "help, exit 0" eval 'exits 0 && out_has "^Usage: wsring" && [ ! -s "$tmp/err" ]'
-for command in serve load demo explain; do
+for command in serve load demo doctor explain; do
     run "$wsring" $command --help
     check "$command --help, exit 0" eval "exits 0 && out_has '^Usage: wsring $command'"
 done

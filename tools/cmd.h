@@ -21,6 +21,7 @@ enum {
 int wsr_cmd_serve(int argc, char **argv);
 int wsr_cmd_load(int argc, char **argv);
 int wsr_cmd_demo(int argc, char **argv);
+int wsr_cmd_doctor(int argc, char **argv);
 int wsr_cmd_explain(int argc, char **argv);
 int wsr_cmd_reconnect_js(int argc, char **argv);
 

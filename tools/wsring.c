@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"load", wsr_cmd_load, "put load on an echo server, verify every byte, measure"},
     {"explain", wsr_cmd_explain, "say what close codes mean and what to do about them"},
     {"reconnect-js", wsr_cmd_reconnect_js, "print a module that lets a page in a browser come back by the same rules"},
+    {"doctor", wsr_cmd_doctor, "say what this host has for an engine, what it withholds, and what is worth changing"},
     {"demo", wsr_cmd_demo, "serve, load and drain in front of your eyes, and account for every message"},
 };
 

@@ -83,6 +83,14 @@ const char *wsr_simd_name(void)
     return wsr_kernels_best()->name;
 }
 
+const char *wsr_simd_at(unsigned i, bool *here)
+{
+    const struct wsr_kernels *kernels = wsr_kernels_at(i);
+    if (here != NULL)
+        *here = kernels != NULL && kernels->supported();
+    return kernels != NULL ? kernels->name : NULL;
+}
+
 uint32_t wsr_unmask(uint8_t *p, size_t len, uint32_t key)
 {
     return wsr_kernels_best()->unmask(p, len, key);

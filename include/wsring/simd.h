@@ -44,6 +44,12 @@ WSR_API bool wsr_unmask_utf8(wsr_text_state *state, uint8_t *p, size_t len);
 WSR_API const char *wsr_simd_name(void);
 
 /*
+ * The name of the i-th set of kernels that this build has, best first, and in *here (may be NULL) whether this CPU can run
+ * them; NULL past the last. Static storage.
+ */
+WSR_API const char *wsr_simd_at(unsigned i, bool *here);
+
+/*
  * Uses the named kernels from now on, in this process, for these functions and for endpoints opened later; NULL goes
  * back to the best. Returns WSR_EINVAL, and changes nothing, for a name this library or CPU does not have. Call it
  * before other threads use the library: tools read WSRING_ISA and call this, the library itself never reads the

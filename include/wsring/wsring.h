@@ -13,6 +13,7 @@
 #include <wsring/engine.h>
 #include <wsring/frame.h>
 #include <wsring/policy.h>
+#include <wsring/probe.h>
 #include <wsring/run.h>
 #include <wsring/server.h>
 #include <wsring/simd.h>
