@@ -33,6 +33,7 @@ struct input {
     wsr_endpoint_config config;
     struct vectors_bytes bytes;
     bool eof;      /* the stream ends behind them: nothing may have been said before */
+    bool prompt, waits; /* CLOSED comes with the last byte; or only with the end of the stream */
     const char *only_deflate; /* "on", "off"; NULL: with permessage-deflate configured it is as without */
     bool abrupt;   /* ends in a line without its end: refused exactly at its last byte, if it is */
 };
@@ -51,6 +52,10 @@ static void read_setting(struct input *input, const char *path, const struct vec
         input->config.limits.headers_max = (uint32_t)strtoul(line->text + 12, NULL, 10);
     else if (strcmp(line->text, "eof") == 0)
         input->eof = true;
+    else if (strcmp(line->text, "prompt") == 0)
+        input->prompt = true;
+    else if (strcmp(line->text, "waits") == 0)
+        input->waits = true;
     else if (strcmp(line->text, "deflate on") == 0 || strcmp(line->text, "deflate off") == 0)
         input->only_deflate = line->text + 8;
     else
@@ -94,8 +99,13 @@ static void run(struct box *box, const struct input *input, size_t first, bool e
         memcpy(copy, input->bytes.ptr, len);
     for (size_t at = 0, end; at < len; at = end) {
         end = every ? at + 1 : at < first ? first : len;
+        if (input->prompt || input->waits)
+            assert_null(strstr(vectors_string(&box->seen), "closed"));
         assert_int_equal(box_feed(box, 1, copy + at, end - at), end - at);
     }
+    bool closed = strstr(vectors_string(&box->seen), "closed") != NULL;
+    if ((input->prompt && !closed) || (input->waits && closed))
+        fail_msg("CLOSED came too late or too early, behind %s", vectors_string(&input->bytes));
     box_eof(box, 2);
     free(copy);
 }
@@ -252,6 +262,7 @@ static void responses_are_judged_at_every_split(void **unused)
 {
     (void)unused;
     check_file(WSR_CLIENT, "tests/vectors/handshakes/responses.txt", 40);
+    check_file(WSR_CLIENT, "tests/vectors/handshakes/refusals.txt", 30);
 }
 
 /* ---- limits and deadlines ---- */
@@ -316,6 +327,52 @@ static void a_client_does_not_wait_for_ever_either(void **unused)
     box_tick(&box, 3);
     box_eof(&box, 4);
     box_expect_seen(&box, "closed WSR_ETIMEOUT_HANDSHAKE 0");
+    box_close(&box);
+}
+
+/* A server that says no, and then nothing for ever: what has come is told at the deadline. It was not told that we leave. */
+static void a_refusal_s_body_is_waited_for_until_a_deadline(void **unused)
+{
+    (void)unused;
+    struct box box = {0};
+    wsr_endpoint_config config = WSR_ENDPOINT_CONFIG_INIT;
+    config.role = WSR_CLIENT;
+    config.host = "example.com";
+    config.limits.close_timeout_ns = 3 * SECOND_NS;
+    assert_int_equal(box_open(&box, &config), WSR_OK);
+    box_flush(&box, 0);
+    box_feed_text(&box, SECOND_NS, "HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nsoo");
+    assert_false(wsr_endpoint_wants_shutdown(&box.ep));
+    assert_int_equal(wsr_endpoint_deadline(&box.ep), 4 * SECOND_NS);
+    box_feed_text(&box, 3 * SECOND_NS, "n");
+    box_tick(&box, 4 * SECOND_NS - 1);
+    assert_null(strstr(vectors_string(&box.seen), "closed"));
+    box_tick(&box, 4 * SECOND_NS);
+    box_expect_seen(&box, "closed WSR_EREFUSED 503");
+    box_expect_seen(&box, "body soon");
+    assert_true(wsr_endpoint_is_over(&box.ep));
+    box_close(&box);
+}
+
+/* An application that has seen enough ends it itself. */
+static void a_refusal_may_be_cut_short(void **unused)
+{
+    (void)unused;
+    struct box box = {0};
+    wsr_endpoint_config config = WSR_ENDPOINT_CONFIG_INIT;
+    config.role = WSR_CLIENT;
+    config.host = "example.com";
+    assert_int_equal(box_open(&box, &config), WSR_OK);
+    box_flush(&box, 0);
+    box_feed_text(&box, 1, "HTTP/1.1 503 Busy\r\n\r\nsoo");
+    wsr_endpoint_abort(&box.ep, 2, NULL, 0);
+    box_tick(&box, 2);
+    box_expect_seen(&box, "closed WSR_EREFUSED 503");
+    box_close(&box);
+
+    memset(&box, 0, sizeof box); /* and one that is thrown away in the middle */
+    assert_int_equal(box_open(&box, &config), WSR_OK);
+    box_feed_text(&box, 1, "HTTP/1.1 503 Busy\r\n\r\nsoo");
     box_close(&box);
 }
 
@@ -644,11 +701,17 @@ static void without_sha1_there_is_no_handshake(void **unused)
     box_sha1_error = 0;
 }
 
+/* 300 bytes of header, so that the body's chunk is not one that the head gave back. */
+static const char refusal_text[] = "HTTP/1.1 503 Busy\r\nX: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                                   "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                                   "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                                   "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHe\r\n3\r\nllo\r\n0\r\n\r\n";
+
 /*
  * One run in which allocation `at` fails, and if for_good all behind it until the stream ends: either end says so, and
  * nothing leaks. Returns whether there was such an allocation.
  */
-static bool run_failing(wsr_role role, unsigned long at, bool for_good, size_t piece)
+static bool run_failing(wsr_role role, const char *text, unsigned long at, bool for_good, size_t piece)
 {
     struct box box = {.fail_at = at, .fail_for_good = for_good};
     wsr_endpoint_config config = WSR_ENDPOINT_CONFIG_INIT;
@@ -659,22 +722,25 @@ static bool run_failing(wsr_role role, unsigned long at, bool for_good, size_t p
     assert_true(error == WSR_OK || error == WSR_ENOMEM);
     if (error == WSR_OK) {
         box_flush(&box, 0);
-        uint8_t text[] = REQUEST MESSAGE, answer[] = ANSWER "\x81\x05Hello";
-        uint8_t *p = role == WSR_SERVER ? text : answer;
-        size_t len = role == WSR_SERVER ? sizeof text - 1 : sizeof answer - 1;
+        const size_t len = strlen(text);
+        uint8_t *copy = malloc(len);
+        assert_non_null(copy);
+        memcpy(copy, text, len);
         for (size_t i = 0, n; i < len; i += n) {
             n = piece < len - i ? piece : len - i;
-            assert_int_equal(box_feed(&box, 1, p + i, n), n);
+            assert_int_equal(box_feed(&box, 1, copy + i, n), n);
         }
+        free(copy);
     }
     bool failed = box.allocations >= at;
     box.fail_at = 0; /* without any memory even CLOSED waits */
     if (error == WSR_OK)
         box_eof(&box, 2);
     bool opened = strstr(vectors_string(&box.seen), "open") != NULL;
+    bool refused = strstr(vectors_string(&box.seen), "closed WSR_EREFUSED 503") != NULL; /* with an answer, or a part of it, or none */
     if (error == WSR_OK && !failed)
-        box_expect_seen(&box, "text Hello");
-    if (error == WSR_OK && failed && !opened)
+        box_expect_seen(&box, text == refusal_text ? "body Hello" : "text Hello");
+    if (error == WSR_OK && failed && !opened && !refused)
         assert_non_null(strstr(vectors_string(&box.seen), for_good ? "closed WSR_E" : "closed WSR_ENOMEM"));
     box_close(&box);
     return failed;
@@ -684,11 +750,12 @@ static bool run_failing(wsr_role role, unsigned long at, bool for_good, size_t p
 static void every_allocation_may_fail(void **unused)
 {
     (void)unused;
-    for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
+    static const char *const texts[] = {REQUEST MESSAGE, ANSWER "\x81\x05Hello", refusal_text};
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         for (size_t piece = 1; piece <= 1000; piece *= 10) {
             for (int for_good = 0; for_good <= 1; for_good++) {
                 unsigned long at = 1;
-                while (run_failing((wsr_role)role, at, for_good, piece))
+                while (run_failing(i == 0 ? WSR_SERVER : WSR_CLIENT, texts[i], at, for_good, piece))
                     at++;
                 assert_true(at > 3);
             }
@@ -758,6 +825,8 @@ int main(void)
         cmocka_unit_test(a_trickled_header_is_cut_at_its_limit),
         cmocka_unit_test(one_byte_a_second_gets_a_408_at_the_total_deadline),
         cmocka_unit_test(a_client_does_not_wait_for_ever_either),
+        cmocka_unit_test(a_refusal_s_body_is_waited_for_until_a_deadline),
+        cmocka_unit_test(a_refusal_may_be_cut_short),
         cmocka_unit_test(an_open_endpoint_is_free_of_it),
         cmocka_unit_test(no_event_without_room),
         cmocka_unit_test(an_application_may_accept_in_a_later_batch),

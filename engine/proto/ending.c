@@ -10,6 +10,7 @@
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 #include "proto/handshake.h"
+#include "proto/refusal.h"
 
 /*
  * The record, made when there is a reason or a caller to note. NULL: no memory now; then those are lost, but the cause, the
@@ -207,6 +208,11 @@ void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int
     ep->close_deadline_ns = wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns);
 }
 
+void wsr_ending_answered(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    step(ep, now_ns, WSR_CI_EOF, 0, no_reason);
+}
+
 /* The record to report; NULL: no memory, and the spare one is in use in this batch. The next one will do. */
 static wsr_close_record *record_to_report(struct wsr_endpoint *ep)
 {
@@ -250,6 +256,7 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->messages_unconfirmed = unconfirmed.messages;
     record->lifetime_ns = batch->now_ns - ep->opened_ns;
     record->round_trip_ns = ep->round_trip_ns;
+    record->answer = wsr_refusal_show(ep);
     ep->env->messages_undelivered += record->messages_undelivered;
     ep->env->messages_unconfirmed += record->messages_unconfirmed;
     ep->env->handshakes_failed += (ep->flags & WSR_EP_OPEN) == 0;
@@ -260,6 +267,7 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     if (ep->record != NULL)
         wsr_env_retire(ep->env, ep->record);
     ep->record = NULL;
+    wsr_refusal_retire(ep);
     ep->flags = (uint16_t)((ep->flags | WSR_EP_CLOSED) & ~(unsigned)WSR_EP_OWES_CLOSED);
     return true;
 }

@@ -13,6 +13,7 @@
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
 #include "proto/permessage.h"
+#include "proto/refusal.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -113,6 +114,7 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep)
     wsr_receive_fini(ep);
     wsr_permessage_close(ep);
     wsr_outbox_free(&ep->out, &ep->env->pool);
+    wsr_refusal_free(ep);
     if (ep->record != NULL)
         wsr_pool_put(&ep->env->pool, ep->record);
     ep->record = NULL;

@@ -112,6 +112,7 @@ struct wsr_endpoint {
     struct wsr_chunk *record;     /* a wsr_close_record with reason and caller in it; NULL while there is neither */
     struct wsr_handshake *handshake; /* NULL once open */
     struct wsr_permessage *deflate;  /* NULL where permessage-deflate was not agreed on */
+    struct wsr_chunk *answer;     /* a client's: what the server said in place of 101 (proto/refusal.c); NULL: nothing */
 
     uint64_t opened_ns;           /* the transport's opening */
     uint64_t received_ns;         /* last input */
@@ -195,6 +196,8 @@ void wsr_ending_peer_close(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t co
 void wsr_ending_flushed(struct wsr_endpoint *ep, uint64_t now_ns);
 /* The deadline armed by the close module has passed. */
 void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns);
+/* A client's handshake was refused, and nothing more of the answer is waited for. */
+void wsr_ending_answered(struct wsr_endpoint *ep, uint64_t now_ns);
 /* Emits CLOSED if there is room and memory for its record; true if done. */
 bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch);
 

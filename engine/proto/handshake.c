@@ -10,6 +10,7 @@
 
 #include "proto/admission.h"
 #include "proto/permessage.h"
+#include "proto/refusal.h"
 #include "proto/upgrade.h"
 #include "proto/upgrade_write.h"
 
@@ -195,6 +196,16 @@ static struct wsr_chunk *show_response(struct wsr_endpoint *ep, const wsr_respon
     return chunk;
 }
 
+/* The server said something other than 101. What it says is kept for the record, so its head outlives the handshake. */
+static void refused(struct wsr_endpoint *ep, uint64_t now_ns, const struct wsr_http_head *head)
+{
+    struct wsr_chunk *bytes = ep->handshake->head;
+    ep->handshake->head = NULL;
+    fail(ep, now_ns, WSR_EREFUSED, head->status);
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_SHUTDOWN; /* some servers take that for leaving, and stop in the middle */
+    wsr_refusal_begin(ep, now_ns, bytes, head);
+}
+
 /* A client has a whole answer. */
 static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
@@ -215,6 +226,10 @@ static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
         error = wsr_deflate_judge_answer(&head, &handshake->deflate, &handshake->agreed);
     if (error == WSR_OK && handshake->agreed.on)
         error = wsr_permessage_open(ep, &handshake->deflate, &handshake->agreed);
+    if (error == WSR_EREFUSED) {
+        refused(ep, batch->now_ns, &head);
+        return;
+    }
     if (error < 0) {
         fail(ep, batch->now_ns, error, head.status);
         return;

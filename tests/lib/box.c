@@ -132,16 +132,34 @@ static void note_request(struct box *box, const char *kind, const wsr_request *r
     }
 }
 
-static void note_response(struct box *box, const wsr_response *response)
+static void note_headers(struct box *box, const wsr_response *response)
 {
-    assert_non_null(response);
-    note_number(box, "open", response->status);
-    note(box, "subprotocol", response->subprotocol);
     note_number(box, "headers", response->headers_n);
     for (unsigned i = 0; i < response->headers_n; i++) {
         note(box, "header", response->headers[i].name);
         note(box, " ", response->headers[i].value);
     }
+}
+
+static void note_response(struct box *box, const wsr_response *response)
+{
+    assert_non_null(response);
+    note_number(box, "open", response->status);
+    note(box, "subprotocol", response->subprotocol);
+    note_headers(box, response);
+}
+
+static void note_closed(struct box *box, const wsr_event *event)
+{
+    char text[64];
+    const wsr_close_record *record = wsr_event_close_record(event);
+    (void)snprintf(text, sizeof text, "closed %s", wsr_error_name(event->error));
+    note_number(box, text, record->http_status);
+    if (record->answer == NULL)
+        return;
+    assert_int_equal(record->answer->status, record->http_status);
+    note_headers(box, record->answer);
+    note(box, "body", record->answer->body);
 }
 
 static void note_event(struct box *box, const wsr_event *event)
@@ -160,12 +178,9 @@ static void note_event(struct box *box, const wsr_event *event)
     case WSR_EVENT_MESSAGE:
         note(box, event->opcode == WSR_TEXT ? "text" : "binary", data);
         break;
-    case WSR_EVENT_CLOSED: {
-        char text[64];
-        (void)snprintf(text, sizeof text, "closed %s", wsr_error_name(event->error));
-        note_number(box, text, wsr_event_close_record(event)->http_status);
+    case WSR_EVENT_CLOSED:
+        note_closed(box, event);
         break;
-    }
     default:
         note_number(box, "event", event->type);
     }

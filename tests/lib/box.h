@@ -3,7 +3,8 @@
  * is written down as text, a line a fact, and what it sends as bytes, so that two runs can be compared.
  *
  * Lines of an event: "open" or "request" and the request's fields ("path /chat"; "header NAME" and "  VALUE"), or for a
- * client "open 101" and the answer's; "text ..." or "binary ..." with bytes beyond ASCII as \xNN; "closed WSR_NAME STATUS".
+ * client "open 101" and the answer's; "text ..." or "binary ..." with bytes beyond ASCII as \xNN; "closed WSR_NAME STATUS",
+ * and behind it the answer of a server that refused: "headers N", each, and "body ...".
  */
 #ifndef TESTS_LIB_BOX_H
 #define TESTS_LIB_BOX_H

@@ -97,6 +97,18 @@ static void put_record(struct vectors_bytes *out, const wsr_close_record *r)
                    (unsigned long long)r->messages_unconfirmed);
     put(out, text);
     talk_payload(out, (const uint8_t *)r->reason, r->reason_len);
+    if (r->answer == NULL)
+        return;
+    if (r->answer->status != r->http_status || r->answer->body.len > WSR_RESPONSE_BODY_MAX)
+        die("an answer that is not the record's");
+    (void)snprintf(text, sizeof text, ", answer of %u headers", r->answer->headers_n);
+    put(out, text);
+    for (unsigned i = 0; i < r->answer->headers_n; i++) {
+        talk_payload(out, r->answer->headers[i].name.ptr, r->answer->headers[i].name.len);
+        talk_payload(out, r->answer->headers[i].value.ptr, r->answer->headers[i].value.len);
+    }
+    put(out, ", body");
+    talk_payload(out, r->answer->body.ptr, r->answer->body.len);
 }
 
 static void take_closed(struct talk *talk, const wsr_event *event)
@@ -106,6 +118,7 @@ static void take_closed(struct talk *talk, const wsr_event *event)
         die("CLOSED and its record differ");
     talk->is_closed = true;
     talk->record = *record;
+    talk->record.answer = NULL; /* gone with the batch */
     put_record(&talk->seen, record);
 }
 
