@@ -130,6 +130,8 @@ static void test_records(void **state)
         {WSR_BY_LOCAL, WSR_EABORTED, 0, 0, true, WSR_CAUSE_LOCAL_CLOSE},
         {WSR_BY_NOBODY, WSR_EABORTED, 0, 0, false, WSR_CAUSE_LOCAL_CLOSE},
         {WSR_BY_PEER, WSR_EABORTED, 1001, 0, true, WSR_CAUSE_LOCAL_CLOSE},
+        {WSR_BY_LOCAL, WSR_EREFUSED, 0, 503, false, WSR_CAUSE_LOCAL_CLOSE}, /* in the middle of the answer */
+        {WSR_BY_LOCAL, WSR_OK, 0, 0, false, WSR_CAUSE_LOCAL_CLOSE},
         /* this end closed because of what it saw */
         {WSR_BY_LOCAL, WSR_ERSV, 1002, 0, true, WSR_CAUSE_WE_FAILED},
         {WSR_BY_LOCAL, WSR_EUTF8, 0, 0, true, WSR_CAUSE_WE_FAILED},
@@ -155,6 +157,19 @@ static void test_records(void **state)
         {WSR_BY_NOBODY, WSR_EANSWER, 0, 101, false, WSR_CAUSE_INVALID_ANSWER},
         {WSR_BY_NOBODY, WSR_EHANDSHAKE, 0, 0, false, WSR_CAUSE_INVALID_ANSWER},
         {WSR_BY_NOBODY, WSR_ENOMEM, 0, 101, false, WSR_CAUSE_WE_FAILED},
+        /* between the name and the server's answer */
+        {WSR_BY_NOBODY, WSR_ERESOLVE, 0, 0, false, WSR_CAUSE_DNS},
+        {WSR_BY_NOBODY, WSR_ETIMEOUT_CONNECT, 0, 0, false, WSR_CAUSE_CONNECT_TIMEOUT},
+        {WSR_BY_NOBODY, WSR_EPROXY, 0, 0, false, WSR_CAUSE_PROXY},
+        {WSR_BY_NOBODY, WSR_EPROXY, 0, 502, false, WSR_CAUSE_PROXY},
+        {WSR_BY_NOBODY, WSR_EPROXY, 0, 407, false, WSR_CAUSE_HTTP_407},
+        {WSR_BY_NOBODY, WSR_ETIMEOUT_TLS, 0, 0, false, WSR_CAUSE_TLS_TIMEOUT},
+        {WSR_BY_NOBODY, WSR_ETLS, 0, 0, false, WSR_CAUSE_TLS_CERTIFICATE},
+        {WSR_BY_NOBODY, WSR_ETLS_CERTIFICATE, 0, 0, false, WSR_CAUSE_TLS_CERTIFICATE},
+        {WSR_BY_NOBODY, WSR_ETLS_TRUNCATED, 0, 0, false, WSR_CAUSE_EOF_BEFORE_ANSWER},
+        {WSR_BY_NOBODY, WSR_ETLS_TRUNCATED, 0, 0, true, WSR_CAUSE_ABNORMAL},
+        {WSR_BY_NOBODY, WSR_ETLS, 0, 0, true, WSR_CAUSE_RESET}, /* a record that does not decrypt: the stream was disturbed */
+        {WSR_BY_LOCAL, WSR_ETLS_TRUNCATED, 0, 0, true, WSR_CAUSE_LOCAL_CLOSE},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const wsr_close_record record = {

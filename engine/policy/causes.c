@@ -176,10 +176,23 @@ static wsr_cause cause_of_error(const wsr_close_record *record, bool opened)
     case WSR_ETIMEOUT_PING:
     case WSR_ETIMEOUT_IDLE:
         return WSR_CAUSE_PING_TIMEOUT;
+    case WSR_ETLS_TRUNCATED: /* an end of stream that TLS does not vouch for: no more, no less */
+        return opened ? WSR_CAUSE_ABNORMAL : WSR_CAUSE_EOF_BEFORE_ANSWER;
+    case WSR_ETLS:
+    case WSR_ETLS_CERTIFICATE:
+        return opened ? WSR_CAUSE_RESET : WSR_CAUSE_TLS_CERTIFICATE;
+    case WSR_ETIMEOUT_TLS:
+        return WSR_CAUSE_TLS_TIMEOUT;
     case WSR_ETIMEOUT_HANDSHAKE:
         return WSR_CAUSE_HANDSHAKE_TIMEOUT;
+    case WSR_ETIMEOUT_CONNECT:
+        return WSR_CAUSE_CONNECT_TIMEOUT;
     case WSR_ECONNECT:
         return WSR_CAUSE_REFUSED;
+    case WSR_ERESOLVE:
+        return WSR_CAUSE_DNS;
+    case WSR_EPROXY:
+        return record->http_status == 407 ? WSR_CAUSE_HTTP_407 : WSR_CAUSE_PROXY; /* it wants credentials, which may be had */
     case WSR_EREFUSED:
         return wsr_cause_of_status(record->http_status);
     case WSR_EANSWER:
@@ -195,13 +208,14 @@ static wsr_cause cause_of_error(const wsr_close_record *record, bool opened)
 
 wsr_cause wsr_cause_of_record(const wsr_close_record *record, bool opened)
 {
-    if (record->cause == WSR_EABORTED)
+    if (record->cause == WSR_EABORTED || (record->by == WSR_BY_LOCAL && !opened)) /* before OPEN this end has no other way to end it */
         return WSR_CAUSE_LOCAL_CLOSE;
     if (record->by == WSR_BY_PEER)
         return wsr_cause_of_code(record->code_received);
     if (record->by == WSR_BY_NOBODY)
         return cause_of_error(record, opened);
     /* This end closed. A transport that then broke, or a peer that was slow to answer, changes nothing about that. */
-    const bool by_choice = record->cause == WSR_OK || record->cause == WSR_ETRUNCATED || record->cause == WSR_ERESET;
+    const bool by_choice = record->cause == WSR_OK || record->cause == WSR_ETRUNCATED || record->cause == WSR_ETLS_TRUNCATED ||
+                           record->cause == WSR_ERESET;
     return by_choice ? WSR_CAUSE_LOCAL_CLOSE : cause_of_error(record, opened);
 }
