@@ -19,6 +19,16 @@
 
 enum wsr_url_scheme { WSR_URL_WS, WSR_URL_WSS, WSR_URL_WS_UNIX, WSR_URL_WSS_UNIX, WSR_URL_HTTP, WSR_URL_SOCKS5 };
 
+/* A row a scheme; the first of each is how it is written here. */
+struct wsr_url_scheme_row {
+    const char *name;
+    uint8_t scheme;  /* wsr_url_scheme */
+    bool proxy;
+    uint16_t port;   /* its own; 0: none */
+};
+#define WSR_URL_SCHEMES 7u
+extern const struct wsr_url_scheme_row wsr_url_schemes[WSR_URL_SCHEMES];
+
 enum wsr_url_host { WSR_URL_NAME, WSR_URL_IPV4, WSR_URL_IPV6 };
 
 /* All slices lie in the text. */

@@ -7,8 +7,7 @@
 
 static const char base64_digits[64 + 1] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* RFC 4648 section 4. Writes 4 * ceil(n / 3) bytes. */
-static void base64(const uint8_t *in, size_t n, uint8_t *out)
+void wsr_base64(const uint8_t *in, size_t n, uint8_t *out)
 {
     for (size_t i = 0; i < n; i += 3, out += 4) {
         uint32_t group = (uint32_t)in[i] << 16;
@@ -34,7 +33,7 @@ static int base64_value(uint8_t c)
 
 void wsr_key_of(const uint8_t nonce[16], uint8_t key[WSR_KEY_LEN])
 {
-    base64(nonce, 16, key);
+    wsr_base64(nonce, 16, key);
 }
 
 int wsr_key_accept(wsr_sha1_fn *sha1, const uint8_t key[WSR_KEY_LEN], uint8_t accept[WSR_ACCEPT_LEN])
@@ -47,7 +46,7 @@ int wsr_key_accept(wsr_sha1_fn *sha1, const uint8_t key[WSR_KEY_LEN], uint8_t ac
     uint8_t digest[20];
     int error = sha1(text, sizeof text, digest);
     if (error == 0)
-        base64(digest, sizeof digest, accept);
+        wsr_base64(digest, sizeof digest, accept);
     return error;
 }
 

@@ -10,6 +10,10 @@
 #define WSR_KEY_LEN 24u    /* 16 bytes in base64 */
 #define WSR_ACCEPT_LEN 28u /* 20 bytes in base64 */
 
+/* Base64 (RFC 4648 section 4) of n bytes: 4 * ceil(n / 3) bytes of out, which is all that is written. */
+#define WSR_BASE64_LEN(n) (((n) + 2) / 3 * 4)
+void wsr_base64(const uint8_t *in, size_t n, uint8_t *out);
+
 /* SHA-1 of len bytes; 0 on success. */
 typedef int wsr_sha1_fn(const uint8_t *in, size_t len, uint8_t out[20]);
 
