@@ -227,15 +227,15 @@ def interval(values):
 
 
 def cpu_us(piece):
-    return piece["server_run_ns"] / piece["messages"] / 1e3
+    return piece["server_run_ns"] / piece["units"] / 1e3
 
 
 def rate(piece):
-    return piece["messages"] / piece["seconds"]
+    return piece["units"] / piece["seconds"]
 
 
 def cycles(piece):
-    return piece["server_cycles"] / piece["messages"]
+    return piece["server_cycles"] / piece["units"]
 
 
 def paired(rounds, a, b, figure):
@@ -265,7 +265,7 @@ def summarise(rounds, names):
             "messages_per_second": statistics.median(totals(rounds, name, rate)),
             "cpu_us": statistics.median(totals(rounds, name, cpu_us)),
             "cycles": statistics.median(totals(rounds, name, cycles)),
-            "sleeps": 1000 * sum(piece["server_sleeps"] for piece in pieces) / sum(piece["messages"] for piece in pieces),
+            "sleeps": 1000 * sum(piece["server_sleeps"] for piece in pieces) / sum(piece["units"] for piece in pieces),
             "server_busy": sum(piece["server_run_ns"] for piece in pieces) / seconds / 1e9,
             "load_busy": sum(piece["load_run_ns"] for piece in pieces) / seconds / 1e9,
             "load_waited": sum(piece["load_wait_ns"] for piece in pieces) / seconds / 1e9,
