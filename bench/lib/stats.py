@@ -1,0 +1,70 @@
+"""bench/lib/stats.py - medians with an interval, ratios of what was measured a moment apart, and the verdict on a goal.
+
+A round is {server name: [slice, ...]}; a slice is what a load (lib/load.h) reports. A server may be missing from a round.
+"""
+import statistics
+
+
+def interval(values):
+    """The median, and a 95 % interval of it by order statistics (binomial; assumes nothing of the distribution)."""
+    values = sorted(values)
+    n = len(values)
+    # The largest k with P(Binomial(n, 1/2) < k) <= 2.5 %: the k-th from below and the k-th from above enclose the median.
+    k, below, term = 0, 0.0, 0.5**n
+    while below + term <= 0.025:
+        below += term
+        term *= (n - k) / (k + 1)
+        k += 1
+    return statistics.median(values), values[k - 1] if k else None, values[n - k] if k else None
+
+
+def cpu_us(piece):
+    return piece["server_run_ns"] / piece["units"] / 1e3
+
+
+def rate(piece):
+    return piece["units"] / piece["seconds"]
+
+
+def cycles(piece):
+    return piece["server_cycles"] / piece["units"]
+
+
+def paired(rounds, a, b, figure):
+    """One ratio a round: the median of the ratios of its slices, each taken a moment apart on the same machine."""
+    return [statistics.median(figure(x) / figure(y) for x, y in zip(r[a], r[b])) for r in rounds if a in r and b in r]
+
+
+def totals(rounds, name, figure):
+    """One figure a round: the median of its slices."""
+    return [statistics.median(figure(piece) for piece in r[name]) for r in rounds if name in r]
+
+
+def usage(rounds, name):
+    """How busy both ends were: shares of the time, and sleeps per 1,000 units."""
+    pieces = [piece for r in rounds for piece in r.get(name, [])]
+    seconds = sum(piece["seconds"] for piece in pieces)
+    return {
+        "sleeps": 1000 * sum(piece["server_sleeps"] for piece in pieces) / sum(piece["units"] for piece in pieces),
+        "server_busy": sum(piece["server_run_ns"] for piece in pieces) / seconds / 1e9,
+        "load_busy": sum(piece["load_run_ns"] for piece in pieces) / seconds / 1e9,
+        "load_waited": sum(piece["load_wait_ns"] for piece in pieces) / seconds / 1e9,
+    }
+
+
+def better(rounds, a, b, figure=cpu_us):
+    """Which of two servers needs less."""
+    return a if statistics.median(paired(rounds, a, b, figure)) <= 1 else b
+
+
+def verdict(ratio, wanted):
+    """A goal is met, or missed, only if the whole interval says so."""
+    _, low, high = ratio
+    if low is None:
+        return "unclear"
+    return "ok" if high <= wanted else "short" if low > wanted else "unclear"
+
+
+def ratio_text(ratio):
+    median, low, high = ratio
+    return f"{median:.3f} [? ?]" if low is None else f"{median:.3f} [{low:.3f} {high:.3f}]"
