@@ -12,6 +12,8 @@
 #include "proto/handshake.h"
 #include "proto/refusal.h"
 
+#define DETAIL_CAP 160u /* with its NUL: what is left of the smallest chunk that the record fits in */
+
 /*
  * The record, made when there is a reason or a caller to note. NULL: no memory now; then those are lost, but the cause, the
  * counts and CLOSED itself are not.
@@ -19,7 +21,7 @@
 static wsr_close_record *record_of(struct wsr_endpoint *ep)
 {
     if (ep->record == NULL) {
-        ep->record = wsr_pool_get(&ep->env->pool, sizeof(wsr_close_record));
+        ep->record = wsr_pool_get(&ep->env->pool, sizeof(wsr_close_record) + DETAIL_CAP);
         if (ep->record == NULL)
             return NULL;
         memset(ep->record->bytes, 0, sizeof(wsr_close_record));
@@ -37,6 +39,21 @@ static void note_reason(struct wsr_endpoint *ep, wsr_slice reason)
         memcpy(record->reason, reason.ptr, reason.len);
     record->reason[reason.len] = '\0';
     record->reason_len = (uint8_t)reason.len;
+}
+
+void wsr_endpoint_detail(struct wsr_endpoint *ep, const char *text)
+{
+    wsr_close_record *record = record_of(ep);
+    if (record == NULL || record->detail != NULL)
+        return;
+    char *detail = (char *)(record + 1);
+    size_t n = 0;
+    for (; n < DETAIL_CAP - 1 && text[n] != '\0'; n++) {
+        const bool visible = (uint8_t)text[n] >= ' ' && text[n] != 0x7f; /* a proxy's or certificate's words: no line of its own */
+        detail[n] = (char)(visible ? text[n] : ' ');
+    }
+    detail[n] = '\0';
+    record->detail = detail;
 }
 
 /* The first cause stands: what follows it is its consequence. */
@@ -254,7 +271,7 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->messages_undelivered = ep->messages_undelivered;
     record->bytes_undelivered = ep->bytes_undelivered;
     record->messages_unconfirmed = unconfirmed.messages;
-    record->lifetime_ns = batch->now_ns - ep->opened_ns;
+    record->lifetime_ns = ep->opened_ns != UINT64_MAX ? batch->now_ns - ep->opened_ns : 0;
     record->round_trip_ns = ep->round_trip_ns;
     record->answer = wsr_refusal_show(ep);
     ep->env->messages_undelivered += record->messages_undelivered;

@@ -114,7 +114,7 @@ struct wsr_endpoint {
     struct wsr_permessage *deflate;  /* NULL where permessage-deflate was not agreed on */
     struct wsr_chunk *answer;     /* a client's: what the server said in place of 101 (proto/refusal.c); NULL: nothing */
 
-    uint64_t opened_ns;           /* the transport's opening */
+    uint64_t opened_ns;           /* the transport's opening; UINT64_MAX: it is not there yet */
     uint64_t received_ns;         /* last input */
     uint64_t close_deadline_ns;   /* while closing */
     uint64_t pinged_ns;           /* when the last keepalive ping left, or was queued */
@@ -147,6 +147,15 @@ void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
  */
 void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
 void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno);
+
+/* A transport that was not there yet (opened_ns) is there now: the deadline of the handshake runs from here. */
+static inline void wsr_endpoint_connected(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    ep->opened_ns = ep->received_ns = now_ns;
+}
+
+/* One line for the record (its detail): what the resolver, the proxy or TLS said. Copied; the first one stands. */
+void wsr_endpoint_detail(struct wsr_endpoint *ep, const char *text);
 
 /* Emits what is owed and due (WRITABLE, CLOSED) as far as there is room; true if something of that is left. */
 bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch);
