@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -563,6 +564,43 @@ static void lives_inside_a_foreign_epoll_loop(void **state)
     wsr_engine_close(w.engine);
 }
 
+/* A message many times larger than all receive buffers together: most polls end without an event, and must not end with the buffers. */
+static void a_foreign_loop_gets_what_fills_every_buffer(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 << 20 };
+    struct world w;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.buffers = 2;
+    config.buffer_bytes = 16384;
+    world_open(&w, &config);
+    w.echo = true;
+    listen_on(&w, false);
+    pair(&w);
+    uint8_t *large = calloc(1, BYTES);
+    assert_non_null(large);
+    assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){large, BYTES}), WSR_OK);
+    free(large);
+
+    struct pollfd ready = {.fd = wsr_engine_fd(w.engine), .events = POLLIN};
+    int n = 0;
+    while (w.messages < 2) {
+        wsr_event ev[8];
+        while ((n = wsr_poll(w.engine, ev, 8, 0)) > 0) {
+            for (int i = 0; i < n; i++)
+                see(&w, &ev[i]);
+        }
+        assert_int_equal(n, 0);
+        const int n_ready = w.messages < 2 ? poll(&ready, 1, 5000) : 1;
+        assert_true(n_ready == 1 || (n_ready < 0 && errno == EINTR));
+    }
+    assert_int_equal(w.last_len, BYTES);
+    wsr_engine_statistics statistics;
+    wsr_engine_stats(w.engine, &statistics, sizeof statistics);
+    assert_true(statistics.starved > 0); /* or this has shown nothing */
+    wsr_engine_close(w.engine);
+}
+
 /*
  * Without descriptors left, connections are shed and accepting goes on when there are some again. The kernel notes the
  * limit when an accept is armed, so it is lowered first.
@@ -750,6 +788,7 @@ int main(void)
         cmocka_unit_test(small_batches_are_fair),
         cmocka_unit_test(any_thread_may_wake),
         cmocka_unit_test(lives_inside_a_foreign_epoll_loop),
+        cmocka_unit_test(a_foreign_loop_gets_what_fills_every_buffer),
         cmocka_unit_test(survives_running_out_of_descriptors),
         cmocka_unit_test(limits_and_configs_are_checked),
         cmocka_unit_test(aborts_with_a_reset),

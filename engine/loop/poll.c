@@ -220,7 +220,9 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
         if (engine->now_ns >= deadline_ns)
             break;
     }
-    if (engine->fd_mode) { /* what this poll itself gave rise to must not wait for somebody to look */
+    if (engine->fd_mode) { /* what this poll itself gave rise to must not wait for somebody to look, nor must who found no buffer */
+        release_batch(engine); /* it has no event that could point into it */
+        wsr_input_feed_starved(engine);
         arm_timer(engine);
         return wsr_flush(engine);
     }
