@@ -4,7 +4,7 @@
 #   engine/ROOM/*.c engine/*.c   the library (a basename that is or ends in avx512, avx2 or sse41 gets that instruction set)
 #   tools/*.c                    the command, wsring            tools/examples/X.c   a program each
 #   tests/test_X.c               a cmocka program each          tests/test_X.sh      a script each, given the build folder
-#   tests/sim_X.c                a cmocka program on the fake kernel of tests/sim/*.c instead of liburing and ring/sys.c
+#   tests/sim_X.c                a cmocka program on the fake kernel of tests/sim/*.c instead of liburing, ring/sys.c and ring/resolve.c
 #   tests/lib/*.c                helpers, linked where used     bench/bench_X.c, bench/X.c   micro benches, programs
 # Nothing here runs the compiler while make reads this file: `make demo` and `make test` may have to install it first.
 
@@ -98,7 +98,7 @@ OBJ_TOOLS := $(call objects,$(SRC_TOOLS))
 # The modules of the command without its main, so that a test can link one of them.
 OBJ_TOOLMODULES := $(filter-out $(B)/obj/tools/wsring.o,$(OBJ_TOOLS))
 OBJ_TESTLIB := $(call objects,$(SRC_TESTLIB))
-OBJ_SIM := $(filter-out $(B)/obj/engine/ring/sys.o,$(OBJ_LIB)) $(call objects,$(SRC_SIM))
+OBJ_SIM := $(filter-out $(B)/obj/engine/ring/sys.o $(B)/obj/engine/ring/resolve.o,$(OBJ_LIB)) $(call objects,$(SRC_SIM))
 OBJ_BENCHLIB := $(call objects,$(SRC_BENCHLIB))
 OBJ_FUZZLIB := $(call objects,$(SRC_FUZZLIB))
 OBJ_SHIM := $(patsubst %.cc,$(B)/obj/%.o,$(wildcard bench/bench_shim.cc))
@@ -290,10 +290,10 @@ $(MICRO): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(OBJ_SHIM) $(LIB_A) 
 	$(call say,LD,$@)
 	$(Q)$(CXX) -pie $(FLAGS_LD) $< $(OBJ_BENCHLIB) $(OBJ_SHIM) $(LIB_A) -lbenchmark $(LIBS_$(@F)) $(LIBS) -o $@
 
-$(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(LIB_A) $(B)/.flags-ld
+$(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(LIB_TOOLS) $(LIB_A) $(B)/.flags-ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(call ld_c,$< $(OBJ_BENCHLIB) $(LIB_A) $(LIBS))
+	$(call ld_c,$< $(OBJ_BENCHLIB) $(LIB_TOOLS) $(LIB_A) $(LIBS))
 
 bench-programs: all $(BENCH) $(MICRO)
 

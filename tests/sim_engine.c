@@ -160,8 +160,9 @@ static void begin(struct world *w)
         c->to_send = (unsigned)sim_below(MESSAGES_MAX);
         c->leaves = sim_chance(50);
         wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
-        connect.address = "127.0.0.1";
-        connect.port = wsr_listen_port(w->server, listener);
+        char url[32];
+        snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)wsr_listen_port(w->server, listener));
+        connect.url = url;
         connect.user = c;
         assert_int_equal(wsr_connect(w->client, &connect, &c->conn), WSR_OK);
     }

@@ -156,8 +156,9 @@ static bool begin(struct world *w, uint32_t without)
         return false;
     for (unsigned i = 0; i < CLIENTS; i++) {
         wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
-        connect.address = "127.0.0.1";
-        connect.port = wsr_listen_port(w->server, listener);
+        char url[32];
+        snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)wsr_listen_port(w->server, listener));
+        connect.url = url;
         connect.user = &w->clients[i];
         w->clients[i].begun = wsr_connect(w->client, &connect, &w->clients[i].conn) == WSR_OK;
     }

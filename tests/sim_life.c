@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -321,22 +322,24 @@ static void an_id_is_stale_from_closed_on(void **unused)
     one_close(&o);
 }
 
-/* Nobody answers a connect: the handshake's deadline is the end, not the beginning of another one. */
-static void a_connect_that_hangs_ends_at_the_handshake_s_deadline(void **unused)
+/* Nobody answers a connect: its own deadline is the end, not the beginning of the handshake's. */
+static void a_connect_that_hangs_ends_at_its_deadline(void **unused)
 {
     (void)unused;
     struct one o;
     sim_reset(12);
-    one_open_limits(&o, &(wsr_limits){.handshake_timeout_ns = 3 * SECOND, .close_timeout_ns = 100 * SECOND});
+    one_open_limits(&o, &(wsr_limits){.handshake_timeout_ns = 100 * SECOND, .close_timeout_ns = 100 * SECOND});
     sim_knobs.latency_ns_max = 1000000 * SECOND;
     wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
-    connect.address = "127.0.0.1";
-    connect.port = o.port;
+    char url[32];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)o.port);
+    connect.url = url;
+    connect.connect_timeout_ns = 3 * SECOND;
     wsr_conn conn;
     assert_int_equal(wsr_connect(o.engine, &connect, &conn), WSR_OK);
     one_poll(&o, 4 * SECOND);
     assert_int_equal(o.closed, 1);
-    assert_int_equal(o.record.cause, WSR_ETIMEOUT_HANDSHAKE);
+    assert_int_equal(o.record.cause, WSR_ETIMEOUT_CONNECT);
     sim_knobs.latency_ns_max = 0;
     one_close(&o);
 }
@@ -354,7 +357,7 @@ int main(void)
         cmocka_unit_test(a_drain_without_a_deadline_waits),
         cmocka_unit_test(a_failing_accept_is_not_spun_upon),
         cmocka_unit_test(an_id_is_stale_from_closed_on),
-        cmocka_unit_test(a_connect_that_hangs_ends_at_the_handshake_s_deadline),
+        cmocka_unit_test(a_connect_that_hangs_ends_at_its_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

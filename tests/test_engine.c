@@ -129,8 +129,9 @@ static void world_open(struct world *w, const wsr_config *config)
 static wsr_conn dial(struct world *w)
 {
     wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
-    config.address = "127.0.0.1";
-    config.port = w->port;
+    char url[32];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)w->port);
+    config.url = url;
     wsr_conn conn = 0;
     assert_int_equal(wsr_connect(w->engine, &config, &conn), WSR_OK);
     assert_true(conn != 0);
@@ -680,8 +681,7 @@ static void limits_and_configs_are_checked(void **state)
     assert_int_equal(wsr_listen(w.engine, &again, &other), WSR_EINVAL);
     pair(&w);
     wsr_connect_config third = WSR_CONNECT_CONFIG_INIT;
-    third.address = "127.0.0.1";
-    third.port = w.port;
+    third.url = "ws://127.0.0.1:1";
     wsr_conn conn;
     assert_int_equal(wsr_connect(w.engine, &third, &conn), WSR_ELIMIT);
     int fd = raw(&w); /* and a third from outside is shed */

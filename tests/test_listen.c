@@ -291,19 +291,11 @@ static void configs_are_checked_at_once(void **unused)
         config.paths = paths[i];
         expect_refused(engine, &config);
     }
-    static const char *const hosts[] = {"a b", "a\r\nX: y", "a\n", "a/b"};
     static const char *const headers[] = {"X: y", "X: y\n", "X: y\r\n\r\nGET / HTTP/1.1\r\n", "Sec-WebSocket-Key: x\r\n"};
     for (unsigned i = 0; i < 4; i++) {
         wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
         wsr_conn conn;
-        config.address = "127.0.0.1";
-        config.port = 1;
-        config.host = hosts[i];
-        assert_int_equal(wsr_connect(engine, &config, &conn), WSR_ECONFIG);
-        config.host = NULL;
-        config.target = paths[i][0] == '/' && strchr(paths[i], '?') == NULL ? paths[i] : "/#";
-        assert_int_equal(wsr_connect(engine, &config, &conn), WSR_ECONFIG);
-        config.target = NULL;
+        config.url = "ws://127.0.0.1:1";
         config.subprotocols = subprotocols[i];
         assert_int_equal(wsr_connect(engine, &config, &conn), WSR_ECONFIG);
         config.subprotocols = NULL;
@@ -339,8 +331,9 @@ static void configs_of_other_headers_are_understood(void **unused)
     } to = {.known = WSR_CONNECT_CONFIG_INIT};
     wsr_conn conn;
     to.known.size = sizeof to;
-    to.known.address = "127.0.0.1";
-    to.known.port = wsr_listen_port(engine, listener);
+    char url[32];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)wsr_listen_port(engine, listener));
+    to.known.url = url;
     assert_int_equal(wsr_connect(engine, &to.known, &conn), WSR_OK);
     to.unknown = 1;
     assert_int_equal(wsr_connect(engine, &to.known, &conn), WSR_ECONFIG);

@@ -51,6 +51,7 @@ struct demo {
     uint64_t in_flight; /* when the server was told to go */
     struct echo_totals echo;
     int server_exit;
+    char url[32]; /* of the server */
 };
 
 static const struct argp_option options[] = {
@@ -179,9 +180,9 @@ static int start_server(struct demo *d)
 static int start_load(struct demo *d)
 {
     (void)!size_mix_parse(SIZES, &d->sizes);
+    snprintf(d->url, sizeof d->url, "ws://127.0.0.1:%u", (unsigned)d->note.port);
     struct traffic_config config = {
-        .address = "127.0.0.1",
-        .port = d->note.port,
+        .url = d->url,
         .connections = d->arguments->connections,
         .depth = 4,
         .text = 0.5,

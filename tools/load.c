@@ -17,15 +17,13 @@
 #include "tools/load_worker.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
-#include "tools/url.h"
 
 #define SECOND_NS 1000000000ull
 
 enum { THREADS_MAX = SIGNALS_ENGINES_MAX };
 
 struct arguments {
-    const char *url_text, *sizes_text, *kind;
-    struct url url;
+    const char *sizes_text, *kind;
     struct size_mix sizes;
     struct traffic_config traffic;
     struct load_phases phases;
@@ -75,10 +73,10 @@ static void parse_time(struct argp_state *state, const char *option, const char 
 
 static void parse_url(struct argp_state *state, struct arguments *a, const char *value)
 {
-    if (a->url_text != NULL)
+    if (a->traffic.url != NULL)
         argp_error(state, "'%s': one URL is enough", value);
-    a->url_text = value;
-    const char *fault = url_parse(value, &a->url);
+    a->traffic.url = value;
+    const char *fault = wsr_url_problem(value);
     if (fault != NULL)
         argp_error(state, "'%s' is no URL to load: %s", value, fault);
 }
@@ -161,7 +159,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     options, parse_option, "URL",
     "Put load on an echo server, verify every echoed byte, and measure.\v"
-    "URL is ws://HOST:PORT/PATH with a numeric host or localhost. Latency is from the queueing of a message to the arrival of its whole "
+    "URL is ws://HOST:PORT/PATH. Latency is from the queueing of a message to the arrival of its whole "
     "echo. SIGINT or SIGTERM stops sending and reports; a second one cuts. Exit codes: 0 every message echoed and right, 1 not so "
     "(the report says what), 2 usage, 78 io_uring is refused.",
     NULL, NULL, NULL};
@@ -204,7 +202,7 @@ static void run_workers(struct load_worker *workers, unsigned n)
 /* Adds up, prints, and returns the exit code. */
 static int report(const struct arguments *a, const struct load_worker *workers, unsigned n, struct traffic_totals *totals)
 {
-    struct load_result result = {.url = a->url_text, .connections = a->traffic.connections, .depth = a->traffic.depth, .threads = n};
+    struct load_result result = {.url = a->traffic.url, .connections = a->traffic.connections, .depth = a->traffic.depth, .threads = n};
     bool failed = false;
     traffic_totals_init(totals);
     for (unsigned i = 0; i < n; i++) {
@@ -274,10 +272,6 @@ int wsr_cmd_load(int argc, char **argv)
     a.traffic.sizes = &a.sizes;
     (void)!size_mix_parse(a.sizes_text, &a.sizes);
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.traffic.address = a.url.address;
-    a.traffic.port = a.url.port;
-    a.traffic.host = a.url.authority;
-    a.traffic.target = a.url.target;
     if (a.phases.duration_ns == 0 && a.traffic.messages_max == 0)
         a.phases.duration_ns = 5 * SECOND_NS;
     if (a.threads > a.traffic.connections)

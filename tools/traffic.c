@@ -94,10 +94,7 @@ static void connect_one(struct traffic *t)
 {
     struct traffic_conn *c = &t->conns[t->begun++];
     wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
-    config.address = t->config.address;
-    config.port = t->config.port;
-    config.host = t->config.host;
-    config.target = t->config.target;
+    config.url = t->config.url;
     config.deflate = t->config.deflate;
     config.user = c;
     int result = wsr_connect(t->engine, &config, &c->id);

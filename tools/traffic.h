@@ -21,8 +21,7 @@
 #include "tools/size_mix.h"
 
 struct traffic_config {
-    const char *address, *host, *target; /* as in wsr_connect_config */
-    uint16_t port;
+    const char *url;                 /* as in wsr_connect_config */
     uint32_t connections;
     uint32_t depth;                  /* messages in flight on a connection, at most */
     double text, fragmented, pinged; /* fractions of the messages: text, sent in fragments, with a ping before */

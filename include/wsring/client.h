@@ -66,9 +66,6 @@ typedef struct wsr_connect_config {
     uint64_t tls_timeout_ns;     /* the TLS handshake [10 s] */
     uint32_t redirects_max;   /* 3xx answers followed without reconnect.on; never from wss to ws [0: refused] */
     wsr_reconnect reconnect;
-    uint16_t port;            /* these three are what url will say */
-    const char *host;
-    const char *target;
 } wsr_connect_config;
 
 #define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }
@@ -82,6 +79,9 @@ typedef struct wsr_connect_config {
  * *out is written only on success.
  */
 WSR_API WSR_MUST_USE int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out);
+
+/* Why wsr_connect says WSR_EURL to this url, in one line without a full stop; NULL: it does not. Static storage; any thread. */
+WSR_API const char *wsr_url_problem(const char *url);
 
 /*
  * What a RECONNECTING event's data points to, valid as long as its batch. RETRY and FOLLOW go on by themselves; ASK and RENEW

@@ -6,7 +6,7 @@
  *   ops.c        operations: submitted, armed, woken, completed    tries.c  what each does in its turn
  *   buffers.c    the buffer ring
  *   fake_uring.c entering, work, completions                     fake_setup.c  opening and registering
- *   fake_sys.c   ring/sys.h        peer.c  scripted peers
+ *   fake_sys.c   ring/sys.h        fake_resolve.c  ring/resolve.h        peer.c  scripted peers
  */
 #ifndef TESTS_SIM_KERNEL_H
 #define TESTS_SIM_KERNEL_H
@@ -132,7 +132,8 @@ struct sim_ring {
 
 enum sim_event_type {
     SIM_EVENT_ARRIVE, SIM_EVENT_FIN, SIM_EVENT_RESET, SIM_EVENT_BACKLOG, SIM_EVENT_ROOM, /* who: a side */
-    SIM_EVENT_OP                                                                          /* who: an op */
+    SIM_EVENT_OP,                                                                         /* who: an op */
+    SIM_EVENT_NAME                                                                        /* who: a question */
 };
 
 /* world.c */
@@ -177,6 +178,10 @@ int sim_take_error(struct sim_side *side); /* a reset not told yet: its errno; e
 void sim_side_shut(struct sim_side *side);
 void sim_side_close(struct sim_side *side, bool reset);
 void sim_side_event(enum sim_event_type type, struct sim_side *side, uint64_t argument);
+
+/* fake_resolve.c */
+void sim_name_event(void *who, uint64_t generation);
+void sim_names_reset_all(void);
 
 /* ops.c */
 void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe);

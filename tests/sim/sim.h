@@ -50,7 +50,7 @@ extern struct sim_knobs sim_knobs;
 enum sim_call {
     SIM_RECEIVE, SIM_SEND, SIM_ACCEPT, SIM_CONNECT, SIM_POLL, SIM_TIMER, SIM_CANCEL, /* operations, when they would complete */
     SIM_OPERATION,                                                                    /* any of those */
-    SIM_SETUP, SIM_REGISTER, SIM_ENTER, SIM_MAP, SIM_SOCKET, SIM_LISTEN, SIM_EVENTFD, SIM_RESERVE, SIM_SHUTDOWN,
+    SIM_SETUP, SIM_REGISTER, SIM_ENTER, SIM_MAP, SIM_SOCKET, SIM_LISTEN, SIM_EVENTFD, SIM_RESERVE, SIM_SHUTDOWN, SIM_RESOLVE,
     SIM_CALLS
 };
 
@@ -88,6 +88,12 @@ void sim_fail(enum sim_call call, uint64_t nth, int error);
 
 /* How many of that kind there were since sim_reset: the bound of a sweep. */
 uint64_t sim_calls(enum sim_call call);
+
+/*
+ * What the resolver says of a name, delay_ns after it was asked (UINT64_MAX: never): addresses, numeric, with blanks between; or
+ * error, if that is not NULL (static). Names that were not told of do not exist. Forgotten by sim_reset.
+ */
+void sim_name(const char *host, uint64_t delay_ns, const char *error, const char *addresses);
 
 /* Open descriptors, rings and mappings: 0 at the end of a run without leaks. text, if not NULL, gets what they are. */
 unsigned sim_leaks(char *text, size_t cap);

@@ -71,6 +71,7 @@ void sim_reset(uint64_t seed)
     sim_peers_reset_all();
     sim_stream_reset_all();
     sim_maps_reset_all();
+    sim_names_reset_all();
     memset(&sim_knobs, 0, sizeof sim_knobs);
     memset(&sim_stats, 0, sizeof sim_stats);
     sim_world.seed = seed;
@@ -177,6 +178,8 @@ void sim_run_due(void)
         sim_stats.events++;
         if (event.type == SIM_EVENT_OP)
             sim_op_event(event.who, event.argument);
+        else if (event.type == SIM_EVENT_NAME)
+            sim_name_event(event.who, event.argument);
         else
             sim_side_event(event.type, event.who, event.argument);
     }

@@ -1,0 +1,323 @@
+/*
+ * client/client.c - struct wsr_client: made of a configuration, and each attempt made of it (client.h).
+ */
+#include "client/client.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/config.h"
+#include "proto/handshake.h"
+#include "ring/sys.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define TIMEOUT_NS (10 * SECOND_NS)
+
+/* ---- the configuration, copied ---- */
+
+static size_t text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+static const char *keep_text(char **at, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    const size_t bytes = strlen(text) + 1;
+    const char *kept = memcpy(*at, text, bytes);
+    *at += bytes;
+    return kept;
+}
+
+/* What points elsewhere is copied into one allocation; the overrides first, for their alignment. */
+static int keep_texts(wsr_engine *engine, struct wsr_client *client)
+{
+    wsr_connect_config *config = &client->config;
+    const char **const texts[] = {&config->url, &config->address, &config->subprotocols, &config->headers, &config->origin, &config->proxy};
+    const size_t overrides_bytes = config->reconnect.overrides_n * sizeof config->reconnect.overrides[0];
+    client->texts_bytes = overrides_bytes;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        client->texts_bytes += text_bytes(*texts[i]);
+    client->texts = engine->allocator->alloc(engine->allocator->context, client->texts_bytes);
+    if (client->texts == NULL)
+        return WSR_ENOMEM;
+    char *at = client->texts;
+    if (overrides_bytes > 0) {
+        memcpy(at, config->reconnect.overrides, overrides_bytes);
+        config->reconnect.overrides = (const wsr_policy_override *)(const void *)at;
+        at += overrides_bytes;
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = keep_text(&at, *texts[i]);
+    client->headers = config->headers;
+    return WSR_OK;
+}
+
+static void default_ns(uint64_t *field, uint64_t value)
+{
+    if (*field == 0)
+        *field = value;
+}
+
+static bool is_visible(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((uint8_t)*text < ' ' || *text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static int check_config(const wsr_connect_config *config)
+{
+    union wsr_address address;
+    socklen_t len;
+    if (config->origin != NULL && !is_visible(config->origin))
+        return WSR_ECONFIG;
+    if (config->address != NULL && wsr_sys_address(config->address, 1, &address, &len) < 0)
+        return WSR_EINVAL;
+    if (config->address != NULL && config->proxy != NULL) /* then it is the proxy that is connected to */
+        return WSR_ECONFIG;
+    if (config->reconnect.overrides_n > 0 && config->reconnect.overrides == NULL)
+        return WSR_ECONFIG;
+    return WSR_OK;
+}
+
+/* ---- its URLs ---- */
+
+/* Takes the next URL off a list with blanks between. False at its end. */
+static bool next_url(wsr_slice *list, wsr_slice *url)
+{
+    *list = wsr_http_trim(*list);
+    *url = (wsr_slice){list->ptr, 0};
+    while (url->len < list->len && url->ptr[url->len] != ' ' && url->ptr[url->len] != '\t')
+        url->len++;
+    list->ptr += url->len;
+    list->len -= url->len;
+    return url->len > 0;
+}
+
+/* NULL, or what is wrong. */
+static const char *parse_urls(struct wsr_url urls[WSR_CLIENT_URLS_MAX], unsigned *n, const char *text)
+{
+    wsr_slice list = wsr_slice_of(text), one;
+    for (*n = 0; next_url(&list, &one); ++*n) {
+        if (*n == WSR_CLIENT_URLS_MAX)
+            return "there are more than 16 URLs";
+        const char *problem = wsr_url_parse(&urls[*n], one, false);
+        if (problem != NULL)
+            return problem;
+    }
+    return *n > 0 ? NULL : "there is no URL";
+}
+
+const char *wsr_url_problem(const char *url)
+{
+    struct wsr_url urls[WSR_CLIENT_URLS_MAX];
+    unsigned n;
+    return parse_urls(urls, &n, url);
+}
+
+static int take_urls(struct wsr_client *client)
+{
+    const wsr_connect_config *config = &client->config;
+    if (parse_urls(client->urls, &client->urls_n, config->url) != NULL)
+        return WSR_EURL;
+    if (config->proxy != NULL && wsr_url_parse(&client->proxy, wsr_slice_of(config->proxy), true) != NULL)
+        return WSR_EURL;
+    for (unsigned i = 0; i < client->urls_n && config->proxy != NULL; i++) {
+        if (wsr_url_is_unix(&client->urls[i])) /* no proxy has our files */
+            return WSR_ECONFIG;
+    }
+    return WSR_OK;
+}
+
+/* ---- what an attempt asks ---- */
+
+/* The strings of a wsr_endpoint_config, each NUL-terminated, one behind the other. */
+static void put_texts(struct wsr_http_out *out, const struct wsr_client *client, const struct wsr_url *url, size_t at[3])
+{
+    const wsr_slice nul = {(const uint8_t *)"", 1};
+    at[0] = out->len;
+    wsr_url_put_authority(out, url);
+    wsr_http_put(out, nul);
+    at[1] = out->len;
+    wsr_url_put_target(out, url);
+    wsr_http_put(out, nul);
+    at[2] = out->len;
+    if (client->config.origin != NULL) {
+        wsr_http_put(out, WSR_SLICE("Origin: "));
+        wsr_http_put(out, wsr_slice_of(client->config.origin));
+        wsr_http_put(out, WSR_SLICE("\r\n"));
+    }
+    if (url->user.ptr != NULL) {
+        wsr_http_put(out, WSR_SLICE("Authorization: "));
+        wsr_url_put_basic(out, url);
+        wsr_http_put(out, WSR_SLICE("\r\n"));
+    }
+    wsr_http_put(out, wsr_slice_of(client->headers));
+    wsr_http_put(out, nul);
+}
+
+/* Does the application's own header stand for one that would be written here? */
+static bool has_header(const char *headers, wsr_slice name)
+{
+    wsr_slice lines = wsr_slice_of(headers);
+    wsr_header header;
+    while (lines.len > 0 && wsr_http_line_next(&lines, &header)) {
+        if (wsr_http_equal_nocase(header.name, name))
+            return true;
+    }
+    return false;
+}
+
+static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *from)
+{
+    const struct wsr_client *client = c->client;
+    struct wsr_url url = *from;
+    if (has_header(client->headers, WSR_SLICE("Authorization"))) /* fresh ones from wsr_reconnect_now count */
+        url.user = (wsr_slice){NULL, 0};
+    if (client->config.origin != NULL && has_header(client->headers, WSR_SLICE("Origin")))
+        return WSR_ECONFIG;
+    size_t at[3];
+    struct wsr_http_out measure = {NULL, 0, 0};
+    put_texts(&measure, client, &url, at);
+    struct wsr_chunk *chunk = wsr_pool_get(&engine->env.pool, measure.len);
+    if (chunk == NULL)
+        return WSR_ENOMEM;
+    struct wsr_http_out out = {chunk->data, wsr_chunk_room(chunk), 0};
+    put_texts(&out, client, &url, at);
+    const char *text = (const char *)chunk->data;
+    const wsr_endpoint_config config = {
+        .size = sizeof config,
+        .role = WSR_CLIENT,
+        .host = text + at[0],
+        .target = text + at[1],
+        .headers = text + at[2],
+        .subprotocols = client->config.subprotocols,
+        .deflate = client->config.deflate,
+        .user = c->ep.user,
+    };
+    int error = wsr_endpoint_init(&c->ep, &engine->env, &config, UINT64_MAX);
+    wsr_pool_put(&engine->env.pool, chunk);
+    c->ep.conn = wsr_conn_id(c);
+    return error;
+}
+
+/* ---- an attempt ---- */
+
+static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
+{
+    struct wsr_client *client = c->client;
+    const struct wsr_url *place = client->config.proxy != NULL ? &client->proxy : url;
+    char text[WSR_URL_HOST_MAX + 1] = "";
+    struct wsr_http_out out = {(uint8_t *)text, sizeof text - 1, 0};
+    if (wsr_url_is_unix(place))
+        wsr_url_put_decoded(&out, place->socket);
+    else
+        wsr_http_put(&out, place->host);
+    assert(out.len < sizeof text); /* the parser's limits */
+    text[out.len] = '\0';
+    const char *host = client->config.address != NULL ? client->config.address : text;
+    wsr_dial_begin(engine, c, host, place->port, wsr_url_is_unix(place) ? text : NULL, client->config.connect_timeout_ns);
+}
+
+int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c, unsigned endpoint)
+{
+    struct wsr_client *client = c->client;
+    assert(endpoint < client->urls_n && c->fd < 0 && c->armed == 0 && c->cancels == 0);
+    client->endpoint = endpoint;
+    c->state &= WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_PAUSED;
+    c->end_errno = 0;
+    c->acked_bytes = 0;
+    int error = init_endpoint(engine, c, &client->urls[endpoint]);
+    if (error < 0)
+        return error;
+    dial(engine, c, &client->urls[endpoint]);
+    wsr_conn_after(engine, c);
+    return WSR_OK;
+}
+
+void wsr_client_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int fd)
+{
+    c->fd = fd;
+    engine->stats.connected++;
+    wsr_endpoint_connected(&c->ep, batch->now_ns);
+    wsr_conn_start(engine, c, true);
+}
+
+void wsr_client_failed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
+{
+    const struct wsr_dial *failed = &c->client->dial;
+    if (failed->detail != NULL)
+        wsr_endpoint_detail(&c->ep, failed->detail);
+    wsr_endpoint_ended(&c->ep, batch, failed->error, failed->sys_errno);
+    wsr_conn_after(engine, c);
+}
+
+/* ---- life ---- */
+
+int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct wsr_client **out)
+{
+    wsr_connect_config complete;
+    if (wsr_config_take(&complete, sizeof complete, from, offsetof(wsr_connect_config, address)) < 0)
+        return WSR_ECONFIG;
+    if (complete.url == NULL)
+        return WSR_EURL;
+    int error = check_config(&complete);
+    if (error < 0)
+        return error;
+    const wsr_allocator *allocator = engine->allocator;
+    struct wsr_client *client = allocator->alloc(allocator->context, sizeof *client);
+    if (client == NULL)
+        return WSR_ENOMEM;
+    memset(client, 0, sizeof *client);
+    client->config = complete;
+    default_ns(&client->config.connect_timeout_ns, TIMEOUT_NS);
+    default_ns(&client->config.proxy_timeout_ns, TIMEOUT_NS);
+    default_ns(&client->config.tls_timeout_ns, TIMEOUT_NS);
+    wsr_dial_init(&client->dial);
+    error = keep_texts(engine, client);
+    if (error == WSR_OK)
+        error = take_urls(client);
+    if (error < 0) {
+        wsr_client_free(engine, client);
+        return error;
+    }
+    *out = client;
+    return WSR_OK;
+}
+
+void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
+{
+    const wsr_allocator *allocator = engine->allocator;
+    wsr_dial_fini(&client->dial);
+    if (client->texts != NULL)
+        allocator->release(allocator->context, client->texts, client->texts_bytes);
+    allocator->release(allocator->context, client, sizeof *client);
+}
+
+int wsr_client_begin(wsr_engine *engine, struct wsr_client *client, unsigned endpoint, wsr_conn *out)
+{
+    struct wsr_connection *c = wsr_table_take(engine);
+    if (c == NULL) {
+        int error = engine->table.live_n == engine->table.slots_max ? WSR_ELIMIT : WSR_ENOMEM;
+        wsr_client_free(engine, client);
+        return error;
+    }
+    c->client = client;
+    client->c = c;
+    c->ep.user = client->config.user;
+    int error = wsr_client_attempt(engine, c, endpoint);
+    if (error < 0) {
+        c->client = NULL;
+        wsr_table_give(engine, c);
+        wsr_client_free(engine, client);
+        return error;
+    }
+    engine->stats.open++;
+    *out = wsr_conn_id(c);
+    return WSR_OK;
+}
