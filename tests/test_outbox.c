@@ -246,6 +246,34 @@ static void fragments_are_one_message(void **unused)
 
 /* ---- draining ---- */
 
+static void an_adopted_chunk_is_sent_from_where_it_is(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_open(&rig, false);
+    send_ok(&rig, WSR_TEXT, "a");
+    struct wsr_chunk *chunk = wsr_pool_get(&rig.pool, 100);
+    assert_non_null(chunk);
+    memcpy(chunk->data, "handed over", 11);
+    chunk->len = 11;
+    const uint8_t *payload = chunk->data;
+    wsr_outbox_adopt(&rig.out, chunk, WSR_FIN | WSR_BINARY);
+    send_ok(&rig, WSR_TEXT, "b"); /* into what room it has left */
+    wsr_slice slices[4];
+    assert_int_equal(wsr_outbox_drain(&rig.out, &rig.framer, slices, 4), 2);
+    assert_ptr_equal(slices[1].ptr + 2, payload);
+    assert_int_equal(slices[1].len, 2 + 11 + 2 + 1);
+    assert_int_equal(rig.out.messages, 3);
+    assert_int_equal(rig.out.payload_bytes, 13);
+    assert_int_equal(wsr_outbox_unconfirmed(&rig.out).messages, 3);
+    rig_sent(&rig, slices, 2, 3 + 2 + 10); /* all but a byte of it */
+    assert_int_equal(wsr_outbox_unconfirmed(&rig.out).messages, 2);
+    assert_int_equal(wsr_outbox_unconfirmed(&rig.out).bytes, 12);
+    rig_flush(&rig);
+    expect_wire(&rig, "text:a binary:handed over text:b");
+    rig_close(&rig);
+}
+
 static void slices_stay_the_same_until_they_are_sent(void **unused)
 {
     (void)unused;
@@ -677,6 +705,7 @@ int main(void)
         cmocka_unit_test(frames_leave_in_order),
         cmocka_unit_test(every_frame_of_a_client_has_a_key_of_its_own),
         cmocka_unit_test(fragments_are_one_message),
+        cmocka_unit_test(an_adopted_chunk_is_sent_from_where_it_is),
         cmocka_unit_test(slices_stay_the_same_until_they_are_sent),
         cmocka_unit_test(nothing_to_send_is_no_slice),
         cmocka_unit_test(control_frames_go_before_data),

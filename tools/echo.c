@@ -136,7 +136,7 @@ static void on_message(struct echo *echo, const wsr_event *event)
     }
     int result = WSR_EFULL;
     if (peer->first == NULL)
-        result = wsr_send(echo->engine, event->conn, (wsr_opcode)event->opcode, (wsr_slice){event->data.ptr, event->data.len});
+        result = wsr_forward(echo->engine, event->conn, event);
     if (result == WSR_OK) {
         echo->totals.echoed++;
         return;

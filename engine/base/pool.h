@@ -10,20 +10,24 @@
 
 #include <wsring/types.h>
 
+#define WSR_CHUNK_HEADROOM 11u /* bytes: a server's frame header has at most 10 */
+
 /* A run of bytes with an owner: the unit of every queue. [data, data + len) is present, up to `end` there is room. */
 struct wsr_chunk {
     struct wsr_chunk *next; /* the holder's */
+    struct wsr_chunk *previous; /* likewise, for those who keep one */
     uint8_t *data;          /* first byte present */
     size_t len;             /* bytes present */
     uint8_t *start;         /* where the first byte was put; data runs ahead of it as bytes are taken from the front */
     uint8_t *end;           /* end of the memory */
     uint32_t size_class;
     bool sealed;            /* not frames (a handshake): nothing may be appended */
-    uint8_t pad_[19];
+    uint8_t headroom[WSR_CHUNK_HEADROOM];   /* before the bytes: a frame's header may stand here */
     uint8_t bytes[];        /* 64 bytes from the chunk's start */
 };
 
 _Static_assert(sizeof(struct wsr_chunk) == 64, "bytes begin a cache line after the chunk");
+_Static_assert(offsetof(struct wsr_chunk, headroom) + WSR_CHUNK_HEADROOM == 64, "headroom and bytes are one run");
 
 #define WSR_POOL_CLASSES 18u /* 256 bytes << 0 to 256 << 17 (32 MiB), header included; larger ones are never kept */
 

@@ -18,6 +18,19 @@ int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice pay
     return error;
 }
 
+int wsr_forward(wsr_engine *engine, wsr_conn conn, const wsr_event *event)
+{
+    struct wsr_connection *c = wsr_table_known(engine, conn);
+    if (event->type != WSR_EVENT_MESSAGE)
+        return WSR_EINVAL;
+    if (c == NULL)
+        return WSR_ESTALE;
+    int error = wsr_endpoint_forward(&c->ep, (wsr_opcode)event->opcode, (wsr_slice){event->data.ptr, event->data.len});
+    if (error == WSR_OK)
+        wsr_conn_dirty(engine, c);
+    return error;
+}
+
 unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n)
 {
     unsigned i = 0;

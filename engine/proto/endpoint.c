@@ -77,8 +77,28 @@ void wsr_env_fini(struct wsr_env *env)
 void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk)
 {
     chunk->next = env->retired;
+    chunk->previous = NULL;
+    if (env->retired != NULL)
+        env->retired->previous = chunk;
     env->retired = chunk;
     env->retired_bytes += (size_t)(chunk->end - (const uint8_t *)chunk);
+}
+
+/* The retired chunk that holds just this payload, not retired any more; NULL: none does. What a batch holds is bounded, so is this. */
+static struct wsr_chunk *take_retired(struct wsr_env *env, wsr_slice payload)
+{
+    struct wsr_chunk *chunk = env->retired;
+    while (chunk != NULL && (chunk->data != payload.ptr || chunk->len != payload.len || chunk->data != chunk->bytes))
+        chunk = chunk->next;
+    if (chunk == NULL)
+        return NULL;
+    if (chunk->next != NULL)
+        chunk->next->previous = chunk->previous;
+    if (chunk->previous != NULL)
+        chunk->previous->next = chunk->next;
+    else
+        env->retired = chunk->next;
+    return chunk;
 }
 
 void wsr_env_release(struct wsr_env *env)
@@ -248,6 +268,23 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
     if (error < 0)
         return error;
     return queue_message(ep, opcode, payload, 0);
+}
+
+/* Below this a copy costs less than a chunk of its own in the outbox. */
+#define FORWARD_BYTES_MIN 4096u
+
+int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
+{
+    int error = admit(ep, opcode, payload.len);
+    if (error < 0)
+        return error;
+    struct wsr_chunk *chunk = NULL;
+    if (payload.len >= FORWARD_BYTES_MIN && ep->deflate == NULL && (ep->flags & WSR_EP_MASKS) == 0)
+        chunk = take_retired(ep->env, payload);
+    if (chunk == NULL)
+        return queue_message(ep, opcode, payload, 0);
+    wsr_outbox_adopt(&ep->out, chunk, (uint8_t)(WSR_FIN | ((unsigned)opcode & 0x0F)));
+    return WSR_OK;
 }
 
 int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)

@@ -105,6 +105,7 @@ struct wsr_endpoint {
     uint16_t flags;
     uint32_t empty_fragments;     /* in this message */
     uint32_t control_run;         /* control frames since the last data frame */
+    uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
     uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
 
     struct wsr_outbox out;
@@ -175,6 +176,12 @@ void wsr_endpoint_fail(struct wsr_endpoint *ep, uint64_t now_ns, int error);
 /* wsr_endpoint_close with the caller's place, for the record; and abort: no Close, no waiting. */
 WSR_MUST_USE int wsr_endpoint_close_at(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason, const char *file, int line);
 void wsr_endpoint_abort(struct wsr_endpoint *ep, uint64_t now_ns, const char *file, int line);
+
+/*
+ * wsr_endpoint_send of a message that an event of the present batch holds, whose memory the outbox takes over where it can: then the
+ * event's data is not to be touched any more. Never fails for want of memory where it can.
+ */
+WSR_MUST_USE int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload);
 
 /* See wsr_send_fragmented. */
 WSR_MUST_USE int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);

@@ -108,6 +108,20 @@ int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, ui
     return WSR_OK;
 }
 
+void wsr_outbox_adopt(struct wsr_outbox *out, struct wsr_chunk *chunk, uint8_t first)
+{
+    assert(chunk->data == chunk->bytes);
+    const size_t payload_bytes = chunk->len;
+    uint8_t header[WSR_FRAME_HEADER_MAX];
+    unsigned n = wsr_frame_header_encode(header, first, payload_bytes, NULL);
+    assert(n <= WSR_CHUNK_HEADROOM);
+    chunk->start = chunk->data = (uint8_t *)chunk + offsetof(struct wsr_chunk, bytes) - n;
+    memcpy(chunk->data, header, n);
+    chunk->len += n;
+    queue_append(out, chunk);
+    count_frame(out, first, chunk->len, payload_bytes);
+}
+
 int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload, size_t fragment_bytes)
 {
     bool masked = framer->keys != NULL;

@@ -43,6 +43,12 @@ void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool);
 WSR_MUST_USE int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload);
 
 /*
+ * Appends one frame, not masked, whose payload is all that chunk holds: the header goes before it and the chunk into the
+ * queue, which owns it from now on. Nothing is copied, and it cannot fail.
+ */
+void wsr_outbox_adopt(struct wsr_outbox *out, struct wsr_chunk *chunk, uint8_t first);
+
+/*
  * Appends a whole data message as fragments of at most fragment_bytes (not 0) of payload. first: of its first frame, opcode and
  * RSV bits; FIN is set where it belongs. All of it or nothing. Returns likewise.
  */

@@ -218,32 +218,54 @@ static void take_chunk(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t
 }
 
 /*
- * How much more room the unfinished message should have behind `total` bytes of it: three times as much again, so that
- * memory follows what a peer sends and not what it announces; less if the frame's rest is less and ends the message, or
- * if the limit is near.
+ * How much more room the unfinished message should have behind `total` bytes of it, so that memory follows what a peer sends
+ * and not what it announces: three times as much again, or what its last message had; less if the frame's rest is less and
+ * ends the message, or if the limit is near.
  */
 static size_t room_ahead(const struct wsr_endpoint *ep, size_t total)
 {
-    uint64_t most = ep->env->limits.message_bytes_max - total;
+    uint64_t most = ep->env->limits.message_bytes_max - total, earned = 3 * (uint64_t)total;
     if ((ep->first & WSR_FIN) != 0)
         most = ep->left;
-    return most < 3 * (uint64_t)total ? (size_t)most : 3 * total;
+    if (ep->assembled_bytes > total && ep->assembled_bytes - total > earned)
+        earned = ep->assembled_bytes - total;
+    return most < earned ? (size_t)most : (size_t)earned;
 }
 
-static int message_append(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
+/* Room for len bytes more behind the unfinished message: ep->left is what follows them in their frame. */
+static int message_room(struct wsr_endpoint *ep, size_t len)
 {
     struct wsr_pool *pool = &ep->env->pool;
     size_t present = ep->message != NULL ? ep->message->len : 0;
-    if (ep->message == NULL || wsr_chunk_room(ep->message) < len) {
-        size_t room = len + room_ahead(ep, present + len);
-        struct wsr_chunk *chunk = ep->message == NULL ? wsr_pool_get(pool, room) : wsr_pool_grow(pool, ep->message, room);
-        if (chunk == NULL)
-            return WSR_ENOMEM;
-        ep->message = chunk;
-    }
-    memcpy(ep->message->data + present, p, len);
-    ep->message->len += len;
+    if (ep->message != NULL && wsr_chunk_room(ep->message) >= len)
+        return WSR_OK;
+    size_t room = len + room_ahead(ep, present + len);
+    struct wsr_chunk *chunk = ep->message == NULL ? wsr_pool_get(pool, room) : wsr_pool_grow(pool, ep->message, room);
+    if (chunk == NULL)
+        return WSR_ENOMEM;
+    ep->message = chunk;
     return WSR_OK;
+}
+
+/* So much at a time is still in the nearest cache when it is looked at again. */
+#define COPY_STEP_BYTES 8192u
+
+/* Masked bytes to the end of the unfinished message, unmasked on the way, and text checked there. */
+static int message_append(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
+{
+    const struct wsr_kernels *kernels = ep->env->kernels;
+    int error = message_room(ep, len);
+    while (error == WSR_OK && len > 0) {
+        size_t step = len < COPY_STEP_BYTES ? len : COPY_STEP_BYTES;
+        uint8_t *to = ep->message->data + ep->message->len;
+        ep->text.key = kernels->copy_mask(to, p, step, ep->text.key);
+        if (ep->message_opcode == WSR_TEXT && !kernels->utf8(&ep->text, to, step))
+            error = WSR_EUTF8;
+        ep->message->len += step;
+        p += step;
+        len -= step;
+    }
+    return error;
 }
 
 /* "When an endpoint is to interpret a byte stream as UTF-8 but finds that [...] it is not", it fails at that byte (8.1). */
@@ -262,30 +284,24 @@ static int unmask_data(struct wsr_endpoint *ep, uint8_t *p, size_t len)
 
 static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
-    int error = unmask_data(ep, p, len);
+    ep->left -= len;
+    ep->in_payload = ep->left > 0;
+    const bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
+    const bool streams = (ep->flags & WSR_EP_STREAMS) != 0;
+    const bool assembles = !streams && (!message_ends || ep->message != NULL); /* if not, all of it is here, and stays here */
+    int error = assembles && len > 0 ? message_append(ep, p, len) : unmask_data(ep, p, len);
     if (error < 0)
         return error;
-    ep->left -= len;
-    bool frame_ends = ep->left == 0;
-    bool message_ends = frame_ends && (ep->first & WSR_FIN) != 0;
     if (message_ends && ep->text.pending != 0)
         return WSR_EUTF8;
-    ep->in_payload = !frame_ends;
-    if ((ep->flags & WSR_EP_STREAMS) != 0) {
+    if (streams) {
         take_chunk(ep, batch, p, len, message_ends);
-        return WSR_OK;
-    }
-    if (message_ends && ep->message == NULL) { /* all of it is here: no copy */
-        message_done(ep, batch, p, len);
-        return WSR_OK;
-    }
-    if (len > 0) {
-        error = message_append(ep, p, len);
-        if (error < 0)
-            return error;
-    }
-    if (message_ends)
+    } else if (message_ends && assembles) {
+        ep->assembled_bytes = ep->message->len < UINT32_MAX ? (uint32_t)ep->message->len : UINT32_MAX;
         message_done(ep, batch, ep->message->data, ep->message->len);
+    } else if (message_ends) {
+        message_done(ep, batch, p, len);
+    }
     return WSR_OK;
 }
 

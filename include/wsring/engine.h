@@ -98,6 +98,13 @@ typedef struct wsr_out {
 WSR_API WSR_MUST_USE unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n);
 
 /*
+ * Passes the message of a MESSAGE event of the present batch on: an echo, a relay. As wsr_send, but a large payload is not
+ * copied where that can be helped (sent by a server, neither compressed nor masked). If it returns 0 the event's data is the
+ * application's no more; to send one message to several, wsr_send it to all but the last. Also WSR_EINVAL for another event.
+ */
+WSR_API WSR_MUST_USE int wsr_forward(wsr_engine *engine, wsr_conn conn, const wsr_event *event);
+
+/*
  * Sends a data message as fragments of at most fragment_bytes of payload each (RFC 6455 section 5.4); otherwise as
  * wsr_send. fragment_bytes 0 is WSR_EINVAL.
  */
