@@ -129,3 +129,8 @@ void sim_peer_reset(int peer)
 {
     leave(peer, true);
 }
+
+uint16_t sim_peer_port(int peer)
+{
+    return ntohs(peer_of(peer)->side->link->sides[0].address.in4.sin_port);
+}

@@ -86,6 +86,14 @@ void sim_sleep(uint64_t ns);
 /* The nth call of that kind from now (1: the next) fails with error (positive errno). Several may be set up. */
 void sim_fail(enum sim_call call, uint64_t nth, int error);
 
+/* Those set up that have not struck yet; forgets them. */
+unsigned sim_failures(void);
+void sim_fail_none(void);
+
+/* How often which errno struck, since the program began. */
+#define SIM_ERRNOS 134u
+extern uint64_t sim_struck[SIM_CALLS][SIM_ERRNOS];
+
 /* How many of that kind there were since sim_reset: the bound of a sweep. */
 uint64_t sim_calls(enum sim_call call);
 
@@ -103,6 +111,12 @@ bool sim_fd_readable(int fd);
 
 /* A number over all completions so far, their order and time: equal for equal runs. */
 uint64_t sim_digest(void);
+
+/*
+ * Sees all bytes that one end of a connection gives to the host, if not NULL. port: the connecting end's, whichever end wrote.
+ * Set to NULL by sim_reset.
+ */
+extern void (*sim_on_bytes)(uint16_t port, bool from_connector, const uint8_t *bytes, size_t len);
 
 /* One line for everything that happens, if not NULL. */
 extern FILE *sim_trace;
@@ -131,5 +145,6 @@ ptrdiff_t sim_peer_read(int peer, void *bytes, size_t cap);        /* 0: the end
 void sim_peer_shutdown(int peer);      /* no more is written; reading goes on */
 void sim_peer_close(int peer);         /* with bytes unread the other side sees a reset, as in TCP */
 void sim_peer_reset(int peer);
+uint16_t sim_peer_port(int peer);      /* the connecting end's, of a connection */
 
 #endif

@@ -311,11 +311,19 @@ static void put(struct sim_side *to, const uint8_t *bytes, size_t len)
     to->written += len;
 }
 
+static void tell(const struct sim_side *side, const uint8_t *bytes, size_t len)
+{
+    const struct sim_side *connector = &side->link->sides[0];
+    if (sim_on_bytes != NULL)
+        sim_on_bytes(ntohs(connector->address.in4.sin_port), side == connector, bytes, len);
+}
+
 size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len)
 {
     struct sim_side *to = sim_other(side);
-    sim_stats.bytes_sent += len;
     if (to->gone) { /* taken by our own stack; the answer is a reset */
+        tell(side, bytes, len);
+        sim_stats.bytes_sent += len;
         send_event(SIM_EVENT_RESET, side, 0);
         return len;
     }
@@ -324,6 +332,8 @@ size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len)
         len = room;
     if (len == 0)
         return 0;
+    tell(side, bytes, len);
+    sim_stats.bytes_sent += len;
     put(to, bytes, len);
     send_event(SIM_EVENT_ARRIVE, to, to->written);
     return len;

@@ -26,6 +26,8 @@ struct sim_stats sim_stats;
 struct sim_world sim_world;
 FILE *sim_trace;
 void (*sim_on_violation)(const char *text);
+void (*sim_on_bytes)(uint16_t port, bool from_connector, const uint8_t *bytes, size_t len);
+uint64_t sim_struck[SIM_CALLS][SIM_ERRNOS];
 
 static struct event *heap; /* a binary heap; its memory outlives the runs */
 static size_t heap_n, heap_cap;
@@ -81,8 +83,8 @@ void sim_reset(uint64_t seed)
     memset(sim_world.calls, 0, sizeof sim_world.calls);
     heap_n = 0;
     heap_order = 0;
-    memset(failures, 0, sizeof failures);
-    failures_n = 0;
+    sim_fail_none();
+    sim_on_bytes = NULL;
     /* Anything from a fresh boot to years of uptime: times are compared, never taken for small. */
     sim_world.now_ns = 1 + (sim_random() >> (4 + sim_below(32)));
 }
@@ -237,6 +239,17 @@ void sim_fail(enum sim_call call, uint64_t nth, int error)
     abort();
 }
 
+unsigned sim_failures(void)
+{
+    return failures_n;
+}
+
+void sim_fail_none(void)
+{
+    memset(failures, 0, sizeof failures);
+    failures_n = 0;
+}
+
 static int strikes(enum sim_call call)
 {
     for (unsigned i = 0; i < FAILURES_MAX; i++) {
@@ -245,6 +258,7 @@ static int strikes(enum sim_call call)
         failures[i].at = 0;
         failures_n--;
         sim_stats.injected++;
+        sim_struck[call][(unsigned)failures[i].error % SIM_ERRNOS]++;
         sim_note("injected: call %d number %llu fails with %d", (int)call, (unsigned long long)sim_world.calls[call], failures[i].error);
         return failures[i].error;
     }
