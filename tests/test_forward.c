@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,8 +83,9 @@ static void relay_open(struct relay *r, size_t len_max)
     wsr_listener listener;
     assert_int_equal(wsr_listen(r->engine, &listen, &listener), WSR_OK);
     wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
-    connect.address = "127.0.0.1";
-    connect.port = wsr_listen_port(r->engine, listener);
+    char url[40];
+    (void)snprintf(url, sizeof url, "ws://127.0.0.1:%u", wsr_listen_port(r->engine, listener));
+    connect.url = url;
     assert_int_equal(wsr_connect(r->engine, &connect, &r->client), WSR_OK);
     until(r, &r->opened, 2);
     r->sent = malloc(len_max + 1);
