@@ -42,7 +42,7 @@ struct server {
 
 enum {
     KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_PING_INTERVAL, KEY_PING_TIMEOUT, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD,
-    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_STATS
+    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_WAIT, KEY_SPIN, KEY_STATS
 };
 
 static const struct argp_option options[] = {
@@ -62,6 +62,8 @@ static const struct argp_option options[] = {
     {"ping-timeout", KEY_PING_TIMEOUT, "TIME", 0, "close a connection that is silent for this long after a ping (the idle time)", 2},
     {"drain-timeout", KEY_DRAIN_TIMEOUT, "TIME", 0, "how long connections may take to close after the first signal (10s)", 3},
     {"drain-spread", KEY_DRAIN_SPREAD, "TIME", 0, "spread the 1001 closes over this long, against a herd (0)", 3},
+    {"wait", KEY_WAIT, "HOW", 0, "latency: look for a while before sleeping, which takes a core; throughput: sleep at once; auto: as events come (auto)", 3},
+    {"spin", KEY_SPIN, "TIME", 0, "how long to look before sleeping (50us)", 3},
     {"stats", KEY_STATS, NULL, 0, "print the engine's counters at the end", 4},
     {"quiet", 'q', NULL, 0, "no summary at the end", 4},
     {"verbose", 'v', NULL, 0, "a line for each connection that opens or ends, on standard error", 4},
@@ -76,6 +78,17 @@ static void add_item(struct argp_state *state, const char *option, char list[LIS
     *config = list;
     if (item[0] == '\0' || strchr(item, ',') != NULL || n < 0 || (size_t)n >= LIST_BYTES - at)
         argp_error(state, "%s '%s': empty, or has a comma, or all together are longer than %d bytes", option, item, LIST_BYTES - 1);
+}
+
+static bool parse_wait(const char *text, wsr_wait_mode *out)
+{
+    static const char *const names[] = {"auto", "latency", "throughput"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *out = (wsr_wait_mode)i;
+        if (strcmp(names[i], text) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool is_address(const char *text)
@@ -154,6 +167,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_PATH:
         add_item(state, "--path", a->paths, &a->echo.listen.paths, value);
+        break;
+    case KEY_WAIT:
+        if (!parse_wait(value, &engine->wait))
+            argp_error(state, "--wait %s: not auto, latency or throughput", value);
+        break;
+    case KEY_SPIN:
+        if (!parse_duration(value, &engine->spin_ns) || engine->spin_ns == 0 || engine->spin_ns > 10 * UINT64_C(1000000000))
+            argp_error(state, "--spin %s: not a time such as 50us, 1ms, and at most 10s", value);
         break;
     case KEY_STATS:
         a->stats = true;

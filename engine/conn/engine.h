@@ -133,6 +133,14 @@ struct wsr_client_hooks {
     void (*closed)(wsr_engine *engine);
 };
 
+/* How waits went of late (loop/wait.c). */
+struct wsr_waiting {
+    wsr_wait_mode mode;
+    unsigned cores;
+    int64_t gap_ns;  /* a wait's length, on average */
+    int32_t taken16; /* and its completions, in sixteenths */
+};
+
 struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
@@ -145,6 +153,7 @@ struct wsr_engine {
     uint32_t *held; /* [buffers_n]: holds on each receive buffer by the events of the current batch */
     uint32_t buffers_n;
     uint64_t now_ns;
+    struct wsr_waiting waiting;
 
     struct wsr_listening listening[WSR_LISTENERS_MAX];
     int reserve_fd;

@@ -14,6 +14,10 @@
 #define MEMORY_BYTES_DEFAULT ((uint64_t)1 << 30)
 #define SQ_ENTRIES_DEFAULT 256u
 #define CQ_ENTRIES_DEFAULT 4096u
+#define SPIN_NS_DEFAULT UINT64_C(50000)
+#define SPIN_NS_MAX UINT64_C(10000000000)
+#define WAIT_MIN_NS_MAX UINT64_C(1000000000)
+#define SQPOLL_IDLE_MS_DEFAULT 1000u
 
 static int take_config(wsr_config *to, const wsr_config *from)
 {
@@ -38,6 +42,12 @@ static int complete_config(wsr_config *config)
         config->sq_entries = SQ_ENTRIES_DEFAULT;
     if (config->cq_entries == 0)
         config->cq_entries = CQ_ENTRIES_DEFAULT;
+    if (config->spin_ns == 0)
+        config->spin_ns = SPIN_NS_DEFAULT;
+    if (config->sqpoll_idle_ms == 0)
+        config->sqpoll_idle_ms = SQPOLL_IDLE_MS_DEFAULT;
+    if ((unsigned)config->wait > WSR_WAIT_THROUGHPUT || config->spin_ns > SPIN_NS_MAX || config->wait_min_ns > WAIT_MIN_NS_MAX)
+        return WSR_ECONFIG;
     if (config->connections_max > WSR_SLOT_MAX || config->sq_entries > 32768 || config->cq_entries > 65536 ||
         !is_power_of_two(config->buffers) || !is_power_of_two(config->buffer_bytes) || config->buffers > 32768 ||
         config->memory_bytes_max > SIZE_MAX / 2 ||
@@ -54,6 +64,9 @@ static struct wsr_ring_config ring_config(const wsr_config *config)
         .buffers = config->buffers,
         .buffer_bytes = config->buffer_bytes,
         .without = config->ring_without,
+        .sqpoll = config->sqpoll,
+        .sqpoll_idle_ms = config->sqpoll_idle_ms,
+        .sqpoll_cpu = config->sqpoll_cpu,
     };
 }
 
@@ -112,6 +125,7 @@ int wsr_engine_open(wsr_engine **out, const wsr_config *config)
     engine->config = complete;
     engine->wake_fd = engine->reserve_fd = engine->resolver_fd = -1;
     engine->timer_at_ns = UINT64_MAX;
+    engine->waiting = (struct wsr_waiting){.mode = complete.wait, .cores = wsr_sys_cores(), .gap_ns = 4 * (int64_t)complete.spin_ns};
     for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++)
         engine->listening[i].fd = -1;
     engine->now_ns = wsr_sys_now_ns();

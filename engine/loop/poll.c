@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "conn/engine.h"
+#include "loop/wait.h"
 #include "ring/sys.h"
 
 /* The events of the last poll are over: what they pointed to goes back. */
@@ -181,20 +182,6 @@ static void arm_timer(wsr_engine *engine)
     engine->timer_at_ns = armed ? next : UINT64_MAX;
 }
 
-static int wait_once(wsr_engine *engine, uint64_t deadline_ns)
-{
-    if (engine->pending.n > 0 || engine->wake_owed)
-        return wsr_ring_submit(engine->ring);
-    uint64_t next = wsr_wheel_next_ns(&engine->wheel);
-    uint64_t until = next < deadline_ns ? next : deadline_ns;
-    if (until == UINT64_MAX)
-        return wsr_ring_wait(engine->ring, -1);
-    if (until <= engine->now_ns)
-        return wsr_ring_submit(engine->ring);
-    uint64_t ns = until - engine->now_ns;
-    return wsr_ring_wait(engine->ring, ns < INT64_MAX ? (int64_t)ns : INT64_MAX);
-}
-
 int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns)
 {
     if (cap == 0 || cap > INT32_MAX || timeout_ns < -1)
@@ -210,10 +197,12 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
         arm_resolver(engine);
         wsr_input_feed_starved(engine);
         wsr_output_kick(engine);
-        int error = wait_once(engine, deadline_ns);
+        const uint64_t from_ns = engine->now_ns;
+        int error = wsr_wait(engine, deadline_ns);
         if (error < 0)
             return error;
         engine->now_ns = batch.now_ns = wsr_sys_now_ns();
+        wsr_wait_note(&engine->waiting, engine->config.spin_ns, engine->now_ns - from_ns, wsr_ring_untaken(engine->ring));
         serve(engine, &batch);
         if (batch.n > 0)
             return (int)batch.n;

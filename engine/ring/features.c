@@ -43,8 +43,8 @@ static const struct {
     [MULTISHOT_RECEIVE] = {"multishot receive", "a connection's receive is armed once (6.0)", "", "", true},
     [MULTISHOT_ACCEPT] = {"multishot accept", "a listener's accept is armed once (5.19)", "", "", true},
     [EXT_ARG] = {"IORING_FEAT_EXT_ARG", "submits, waits and times out in one system call (5.11)", "", "", true},
-    [MIN_WAIT] = {"IORING_FEAT_MIN_TIMEOUT", "waits for a fuller batch (6.12)", "costs latency: only where wsr_config.wait_min_ns asks for it",
-                  "wsr_config.wait_min_ns has no effect", false},
+    [MIN_WAIT] = {"IORING_FEAT_MIN_TIMEOUT", "waits for a fuller batch (6.12)", "wsr_config.wait_min_ns does it by two waits, on any kernel: not used", "",
+                  false},
     [SQPOLL] = {"IORING_SETUP_SQPOLL", "a kernel thread submits, on a core of its own",
                 "loses without a core to spare: only where wsr_config.sqpoll asks for it", "wsr_config.sqpoll is refused", false},
     [BUSY_POLL] = {"IORING_REGISTER_NAPI", "the wait polls the network card's queue (6.9)", "loopback has no queue to poll: not used", "", false},
@@ -93,10 +93,7 @@ static bool has_napi(const struct wsr_ring *ring)
 static int try_sqpoll(void)
 {
     struct io_uring io;
-    struct io_uring_params params;
-    memset(&params, 0, sizeof params);
-    params.flags = IORING_SETUP_SQPOLL | IORING_SETUP_R_DISABLED;
-    const int error = io_uring_queue_init_params(2, &io, &params);
+    const int error = wsr_probe_open_polled(&io, 2, 4, 0, 0);
     if (error == 0)
         io_uring_queue_exit(&io);
     return error;

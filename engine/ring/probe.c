@@ -17,11 +17,10 @@
     (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
 #define FEATURES_NEEDED (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG)
 
-static int try_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned flags)
+/* params: what goes beyond FLAGS_NEEDED. */
+static int try_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, struct io_uring_params params)
 {
-    struct io_uring_params params;
-    memset(&params, 0, sizeof params);
-    params.flags = FLAGS_NEEDED | flags;
+    params.flags |= FLAGS_NEEDED;
     params.cq_entries = cq_entries;
     int error = io_uring_queue_init_params(sq_entries, io, &params);
     if (error != 0)
@@ -55,11 +54,22 @@ int wsr_probe_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries
         *defer = (choices[i] & IORING_SETUP_DEFER_TASKRUN) != 0;
         if (*defer && (without & WSR_RING_WITHOUT_DEFER) != 0)
             continue;
-        error = try_open(io, sq_entries, cq_entries, choices[i]);
+        error = try_open(io, sq_entries, cq_entries, (struct io_uring_params){.flags = choices[i]});
         if (error != -EINVAL)
             return error;
     }
     return error;
+}
+
+/* The task-run flags are for work that interrupts the submitting thread, which here is the kernel's own. */
+int wsr_probe_open_polled(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned idle_ms, unsigned cpu)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_SQPOLL, .sq_thread_idle = idle_ms != 0 ? idle_ms : 1000};
+    if (cpu != 0) {
+        params.flags |= IORING_SETUP_SQ_AFF;
+        params.sq_thread_cpu = cpu - 1;
+    }
+    return try_open(io, sq_entries, cq_entries, params);
 }
 
 int wsr_probe_refusal(int error)

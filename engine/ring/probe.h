@@ -14,6 +14,12 @@ struct io_uring;
  */
 int wsr_probe_open(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned without, bool *defer);
 
+/*
+ * Opens io, disabled, with a kernel thread that submits (SQPOLL), which sleeps after idle_ms (0: a second) without work and
+ * runs on core cpu - 1 (0: any). 0, or -errno likewise.
+ */
+int wsr_probe_open_polled(struct io_uring *io, unsigned sq_entries, unsigned cq_entries, unsigned idle_ms, unsigned cpu);
+
 /* Which WSR_E* it was that a -errno of set-up or registration means on this host. */
 int wsr_probe_refusal(int error);
 

@@ -24,6 +24,9 @@ struct wsr_ring_config {
     unsigned buffers;       /* arena buffers, a power of two up to 32768; 0: 16, or 256 where they are not incremental */
     unsigned buffer_bytes;  /* size of each, a power of two; 0: 65536, or 16384 where they are not incremental */
     unsigned without;       /* WSR_RING_WITHOUT_*: features not to use although the kernel has them (fallback tests) */
+    bool sqpoll;            /* a kernel thread submits; without DEFER_TASKRUN then */
+    unsigned sqpoll_idle_ms; /* it sleeps after so long without work; 0: a second */
+    unsigned sqpoll_cpu;    /* the core it runs on, plus one; 0: any */
     const wsr_allocator *allocator; /* NULL: malloc; the arena itself is mapped, not allocated */
 };
 
@@ -92,6 +95,15 @@ WSR_MUST_USE int wsr_ring_submit(struct wsr_ring *ring);
 
 /* The same, then waits until a completion is there, a signal comes or timeout_ns has passed (-1: for ever). 0 also on time-out and signal. */
 WSR_MUST_USE int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns);
+
+/* The same, until n (1 or more) are there. */
+WSR_MUST_USE int wsr_ring_wait_many(struct wsr_ring *ring, unsigned n, int64_t timeout_ns);
+
+/* Is there a completion to take, or finished work that the next submit brings in? Never a system call: for a loop that spins. */
+bool wsr_ring_ready(const struct wsr_ring *ring);
+
+/* Completions that wsr_ring_next would give out now. */
+unsigned wsr_ring_untaken(const struct wsr_ring *ring);
 
 /* Takes the next completion, in the kernel's order. False: none is there. Never a system call. */
 bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out);

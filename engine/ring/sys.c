@@ -25,6 +25,21 @@ uint64_t wsr_sys_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void wsr_sys_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+unsigned wsr_sys_cores(void)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
+}
+
 /* Blocking on purpose: on an O_NONBLOCK socket io_uring answers EAGAIN instead of waiting for it. */
 int wsr_sys_socket(int family)
 {

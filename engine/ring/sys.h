@@ -23,6 +23,12 @@ union wsr_address {
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t wsr_sys_now_ns(void);
 
+/* An instant, as a loop that looks at memory should let pass between two looks. */
+void wsr_sys_relax(void);
+
+/* Cores of this machine that are on. */
+unsigned wsr_sys_cores(void);
+
 /* Numeric IPv4 or IPv6 host ("127.0.0.1", "::1", "[::1]") and port to an address. -EINVAL if host is not numeric. */
 int wsr_sys_address(const char *host, uint16_t port, union wsr_address *out, socklen_t *len);
 

@@ -65,7 +65,8 @@ static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *confi
 {
     unsigned sq_entries, cq_entries;
     complete_queues(config, &sq_entries, &cq_entries);
-    *sys_error = wsr_probe_open(&ring->io, sq_entries, cq_entries, config->without, &report->defer_taskrun);
+    *sys_error = config->sqpoll ? wsr_probe_open_polled(&ring->io, sq_entries, cq_entries, config->sqpoll_idle_ms, config->sqpoll_cpu)
+                                : wsr_probe_open(&ring->io, sq_entries, cq_entries, config->without, &report->defer_taskrun);
     if (*sys_error != 0)
         return wsr_probe_refusal(*sys_error);
 
@@ -150,14 +151,27 @@ static int publish(struct wsr_ring *ring)
     return 0;
 }
 
+/* Does a thread of the kernel's submit? */
+static bool is_polled(const struct wsr_ring *ring)
+{
+    return (ring->io.flags & IORING_SETUP_SQPOLL) != 0;
+}
+
+/* Is there something to submit? What a polling kernel was shown it takes by itself. */
+static bool has_queued(const struct wsr_ring *ring)
+{
+    const struct io_uring_sq *sq = &ring->io.sq;
+    return is_polled(ring) ? sq->sqe_tail != sq->sqe_head : io_uring_sq_ready(&ring->io) != 0;
+}
+
 /* Is there finished work that only an enter brings in? */
 static bool work_waits(const struct wsr_ring *ring)
 {
     return (IO_URING_READ_ONCE(*ring->io.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-/* Submits and lets finished work complete; waits for one completion if wait_ns is not 0 (-1: for ever). */
-static int enter(struct wsr_ring *ring, int64_t wait_ns)
+/* Submits and lets finished work complete; waits for `least` completions if wait_ns is not 0 (-1: for ever). */
+static int enter(struct wsr_ring *ring, unsigned least, int64_t wait_ns)
 {
     bool foreign_loop = ring->event_fd >= 0;
     if (foreign_loop) /* what completes inside this call is no news to the other loop */
@@ -165,11 +179,11 @@ static int enter(struct wsr_ring *ring, int64_t wait_ns)
     ring->enters++;
     int n;
     if (wait_ns == 0) {
-        n = io_uring_submit_and_get_events(&ring->io);
+        n = is_polled(ring) && !work_waits(ring) ? io_uring_submit(&ring->io) : io_uring_submit_and_get_events(&ring->io);
     } else {
         struct io_uring_cqe *unused;
         struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
-        n = io_uring_submit_and_wait_timeout(&ring->io, &unused, 1, wait_ns < 0 ? NULL : &limit, NULL);
+        n = io_uring_submit_and_wait_timeout(&ring->io, &unused, least, wait_ns < 0 ? NULL : &limit, NULL);
     }
     if (foreign_loop) {
         (void)io_uring_cq_eventfd_toggle(&ring->io, true);
@@ -187,8 +201,10 @@ struct io_uring_sqe *wsr_ring_free_entry(struct wsr_ring *ring)
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->io);
     if (sqe != NULL)
         return sqe;
-    if (publish(ring) != 0 || enter(ring, 0) != 0)
+    if (publish(ring) != 0 || enter(ring, 0, 0) != 0)
         return NULL;
+    if (is_polled(ring)) /* the kernel's thread takes them in its own time */
+        (void)io_uring_sqring_wait(&ring->io);
     sqe = io_uring_get_sqe(&ring->io);
     if (sqe == NULL)
         errno = EAGAIN;
@@ -208,17 +224,32 @@ int wsr_ring_settle(struct wsr_ring *ring)
 int wsr_ring_submit(struct wsr_ring *ring)
 {
     int error = wsr_ring_settle(ring);
-    if (error != 0 || (io_uring_sq_ready(&ring->io) == 0 && !work_waits(ring)))
+    if (error != 0 || (!has_queued(ring) && !work_waits(ring)))
         return error;
-    return enter(ring, 0);
+    return enter(ring, 0, 0);
 }
 
-int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
+int wsr_ring_wait_many(struct wsr_ring *ring, unsigned n, int64_t timeout_ns)
 {
     if (timeout_ns == 0 || !taken_all(ring))
         return wsr_ring_submit(ring);
     int error = wsr_ring_settle(ring);
-    return error != 0 ? error : enter(ring, timeout_ns);
+    return error != 0 ? error : enter(ring, n, timeout_ns);
+}
+
+int wsr_ring_wait(struct wsr_ring *ring, int64_t timeout_ns)
+{
+    return wsr_ring_wait_many(ring, 1, timeout_ns);
+}
+
+bool wsr_ring_ready(const struct wsr_ring *ring)
+{
+    return !taken_all(ring) || work_waits(ring);
+}
+
+unsigned wsr_ring_untaken(const struct wsr_ring *ring)
+{
+    return io_uring_smp_load_acquire(ring->io.cq.ktail) - ring->cq_head;
 }
 
 /* ---- completions ---- */
@@ -369,7 +400,7 @@ static void discard(struct wsr_ring *ring)
 static void drop_queued(struct wsr_ring *ring)
 {
     struct io_uring_sq *sq = &ring->io.sq;
-    for (unsigned i = *sq->khead; i != sq->sqe_tail; i++) {
+    for (unsigned i = is_polled(ring) ? sq->sqe_head : *sq->khead; i != sq->sqe_tail; i++) {
         struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
         uint64_t user_data = sqe->user_data;
         io_uring_prep_recv(sqe, -1, NULL, 0, 0);

@@ -24,6 +24,13 @@ extern "C" {
 
 typedef struct wsr_engine wsr_engine;
 
+/* How wsr_poll waits when there is nothing to do. */
+typedef enum wsr_wait_mode {
+    WSR_WAIT_AUTO = 0,  /* as LATENCY while events come one by one and less than spin_ns apart, and there are cores; else as THROUGHPUT */
+    WSR_WAIT_LATENCY,   /* looks for spin_ns, which takes a core, then blocks: saves the wake-up, tens of microseconds */
+    WSR_WAIT_THROUGHPUT /* blocks at once; with wait_min_ns for longer, so that more is taken in at a time */
+} wsr_wait_mode;
+
 /* Zero means the default in brackets; every limit is finite. Begin with WSR_CONFIG_INIT. */
 typedef struct wsr_config {
     size_t size;                     /* sizeof(wsr_config); WSR_CONFIG_INIT sets it */
@@ -42,6 +49,16 @@ typedef struct wsr_config {
     uint32_t ring_without;           /* kernel features not to use, for tests: bits of WSR_WITHOUT_* [0] */
     const char *kernels;             /* SIMD kernels by name [NULL: the best this CPU has] */
     const wsr_allocator *allocator;  /* [NULL: malloc]; must outlive the engine */
+    wsr_wait_mode wait;              /* [AUTO] */
+    uint64_t spin_ns;                /* how long it looks before it blocks [50 us; at most 10 s] */
+    uint64_t wait_min_ns;            /* THROUGHPUT: waits this long for 64 completions; adds as much to every round trip [0; at most 1 s] */
+    /*
+     * A thread of the kernel's submits (IORING_SETUP_SQPOLL), so that sends need no system call: loses unless it has a core to
+     * itself. It goes to sleep after sqpoll_idle_ms without work; sqpoll_cpu is the number of its core plus one.
+     */
+    bool sqpoll;                     /* [no] */
+    uint32_t sqpoll_idle_ms;         /* [1000] */
+    uint32_t sqpoll_cpu;             /* [0: any] */
 } wsr_config;
 
 #define WSR_CONFIG_INIT { .size = sizeof(wsr_config) }
@@ -60,8 +77,8 @@ WSR_API void wsr_engine_close(wsr_engine *engine);
 
 /*
  * Submits what was sent, waits until there is at least one event, and writes up to cap of them to ev. It never waits to
- * fill the array. The slices of the events before become invalid at this call. timeout_ns: 0 does not wait, -1 waits for
- * ever; a signal does not end the wait (call wsr_wake in its handler). Returns the number of events, 0 after the time-out,
+ * fill the array. The slices of the events before become invalid at this call. timeout_ns: 0 does not wait (and makes no system
+ * call if there is nothing to send or take, unless wsr_engine_fd is in use), -1 waits for ever; a signal does not end the wait (call wsr_wake in its handler). Returns the number of events, 0 after the time-out,
  * WSR_EINVAL (cap 0, timeout_ns below -1) or WSR_ESYS (errno says why; connections are as they were).
  * CLOSED comes exactly once and last for its connection, also after wsr_close and wsr_abort: free there, and only there.
  */

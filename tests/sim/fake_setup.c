@@ -69,6 +69,8 @@ int io_uring_queue_init_params(unsigned entries, struct io_uring *io, struct io_
     int error = sim_injected(SIM_SETUP);
     if (error != 0)
         return -error;
+    if ((params->flags & IORING_SETUP_SQPOLL) != 0) /* no threads here */
+        return -EINVAL;
     bool defer = (params->flags & IORING_SETUP_DEFER_TASKRUN) != 0;
     bool cooperative = (params->flags & IORING_SETUP_COOP_TASKRUN) != 0;
     if ((defer && (sim_knobs.no_defer_taskrun || (params->flags & IORING_SETUP_SINGLE_ISSUER) == 0)) ||

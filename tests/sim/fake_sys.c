@@ -20,6 +20,17 @@ uint64_t wsr_sys_now_ns(void)
     return sim_world.now_ns;
 }
 
+/* Time passes for who looks, too. */
+void wsr_sys_relax(void)
+{
+    sim_sleep(1000);
+}
+
+unsigned wsr_sys_cores(void)
+{
+    return 2;
+}
+
 static struct sim_file *open_file(int fd, const char *what)
 {
     struct sim_file *file = sim_file_of(fd);
