@@ -18,6 +18,8 @@
 #include "ring/ring.h"
 
 struct wsr_client;
+struct wsr_front;
+struct wsr_tls;
 struct wsr_crypto_stream;
 struct wsr_resolver;
 
@@ -49,13 +51,16 @@ enum { /* wsr_connection.state */
     WSR_CONN_SHUT = 64,       /* shutdown(SHUT_WR) was done */
     WSR_CONN_LET_GO = 128,    /* over: cancels are queued, the descriptor goes with the last completion */
     WSR_CONN_CUT = 256,       /* to be closed with a reset */
-    WSR_CONN_CONNECTED = 512  /* its transport is there */
+    WSR_CONN_CONNECTED = 512, /* its transport is there */
+    WSR_CONN_SHAKING = 1024   /* on the shaking list: bytes of a TLS handshake wait for their turn */
 };
 
 struct wsr_connection {
     struct wsr_endpoint ep;
     struct wsr_timer timer;
     struct wsr_connection *dirty_next, *pending_next, *starved_next; /* a free slot is linked through dirty_next */
+    struct wsr_connection *shaking_next;
+    struct wsr_front *front;   /* a proxy and TLS, conn/front.h; NULL: none, as with plain ws */
     struct wsr_client *client; /* what it connects with, and comes back by; NULL: a server's, or adopted */
     struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
     uint32_t slot;
@@ -97,6 +102,7 @@ struct wsr_listening {
     bool armed, manual;
     bool leaving; /* unlistened: the descriptor goes with the accept's last completion */
     struct wsr_timer retry; /* after EMFILE */
+    struct wsr_tls *tls; /* held; NULL: ws */
     const char *subprotocols, *origins, *paths; /* NULL, or in texts */
     char *texts;
     size_t texts_bytes;
@@ -149,7 +155,7 @@ struct wsr_engine {
     struct wsr_crypto_stream *crypto;
     struct wsr_table table;
     struct wsr_wheel wheel;
-    struct wsr_conn_list dirty, pending, starved;
+    struct wsr_conn_list dirty, pending, starved, shaking;
     uint32_t *held; /* [buffers_n]: holds on each receive buffer by the events of the current batch */
     uint32_t buffers_n;
     uint64_t now_ns;
@@ -172,6 +178,8 @@ struct wsr_engine {
     struct wsr_resolver *resolver; /* NULL: no name was resolved yet */
     int resolver_fd;               /* readable when it has answers; -1: none */
     bool resolver_armed;
+
+    struct wsr_tls *tls; /* of clients that bring none; NULL: there was none yet */
 
     wsr_engine_statistics stats;
 };
@@ -225,12 +233,15 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
 /* Puts it on a list unless it is there. */
 void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c);
 void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c);
+void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c);
 
 /* ---- input.c ---- */
 
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
 /* Works off backlog and owed events; false if there is still some that could go on (a quota or the batch ran out). */
 bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
+/* One connection's turn of those whose TLS handshake has come further; there need not be one. */
+void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch);
 void wsr_input_pause(wsr_engine *engine, struct wsr_connection *c);
 void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c);
 /* Arms the receives that starved, as far as there are buffers. */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
@@ -73,32 +73,11 @@ static bool may_feed(const struct wsr_connection *c)
     return (c->state & WSR_CONN_PAUSED) == 0 && !wsr_handshake_waits(&c->ep);
 }
 
-static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
-{
-    uint8_t *p = completion->ptr;
-    size_t len = (size_t)completion->res;
-    size_t took = 0;
-    unsigned before = batch->n;
-    if (c->backlog == NULL && may_feed(c)) {
-        struct wsr_batch share = share_of(batch);
-        took = wsr_endpoint_take(&c->ep, &share, p, len);
-        batch->n = share.n;
-    }
-    if (took < len && !wsr_endpoint_is_over(&c->ep)) {
-        if (backlog_append(engine, c, p + took, len - took) < 0)
-            wsr_endpoint_fail(&c->ep, batch->now_ns, WSR_ENOMEM);
-        if (may_feed(c))
-            wsr_conn_pending(engine, c);
-    }
-    if (batch->n > before) /* events point into the buffer: it stays until the batch is over */
-        engine->held[completion->buffer]++;
-    else
-        wsr_ring_release(engine->ring, completion->buffer);
-}
-
 static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 {
     int cause = c->end_errno == 0 ? WSR_ETRUNCATED : WSR_ERESET;
+    if (c->front != NULL)
+        cause = wsr_front_end_cause(c, c->end_errno);
     wsr_endpoint_ended(&c->ep, batch, cause, c->end_errno);
 }
 
@@ -106,10 +85,56 @@ static void ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connec
 {
     c->state |= WSR_CONN_ENDED;
     c->end_errno = sys_errno;
+    if (wsr_front_waits(c))
+        return; /* its turn tells */
     if (c->backlog == NULL)
         tell_end(batch, c);
     else if (may_feed(c))
         wsr_conn_pending(engine, c);
+}
+
+/* Bytes for the endpoint: what it does not take now is copied. */
+static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, wsr_span in)
+{
+    size_t took = 0;
+    if (c->backlog == NULL && may_feed(c))
+        took = wsr_endpoint_take(&c->ep, share, in.ptr, in.len);
+    if (took < in.len && !wsr_endpoint_is_over(&c->ep)) {
+        if (backlog_append(engine, c, in.ptr + took, in.len - took) < 0)
+            wsr_endpoint_fail(&c->ep, share->now_ns, WSR_ENOMEM);
+        if (may_feed(c))
+            wsr_conn_pending(engine, c);
+    }
+}
+
+/* What the front made of the bytes that came. */
+static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, struct wsr_front_input input)
+{
+    if (input.carried != NULL) {
+        if (!wsr_endpoint_is_over(&c->ep))
+            feed(engine, share, c, (wsr_span){input.carried->data, input.carried->len});
+        wsr_env_retire(&engine->env, input.carried); /* events may point into it */
+    }
+    if (input.rest.len > 0 && !wsr_endpoint_is_over(&c->ep))
+        feed(engine, share, c, input.rest);
+    if (input.ended && (c->state & WSR_CONN_ENDED) == 0)
+        ended(engine, share, c, 0);
+}
+
+static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
+{
+    const wsr_span in = {completion->ptr, (size_t)completion->res};
+    unsigned before = batch->n;
+    struct wsr_batch share = share_of(batch);
+    if (c->front == NULL)
+        feed(engine, &share, c, in);
+    else if (!wsr_endpoint_is_over(&c->ep))
+        feed_decrypted(engine, &share, c, wsr_front_take(engine, c, in));
+    batch->n = share.n;
+    if (batch->n > before) /* events point into the buffer: it stays until the batch is over */
+        engine->held[completion->buffer]++;
+    else
+        wsr_ring_release(engine->ring, completion->buffer);
 }
 
 static void starve(wsr_engine *engine, struct wsr_connection *c)
@@ -132,7 +157,8 @@ void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct ws
     } else if (!gone && completion->res == -ENOBUFS) {
         starve(engine, c);
     } else if (!gone && completion->res != -ECANCELED && completion->res != -EINTR && completion->res != -EAGAIN) {
-        ended(engine, batch, c, -completion->res);
+        if ((c->state & WSR_CONN_ENDED) == 0) /* TLS may have said so before */
+            ended(engine, batch, c, -completion->res);
     }
     if (gone) {
         wsr_conn_retire(engine, c);
@@ -164,13 +190,36 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
     }
     bool owes = wsr_endpoint_settle(&c->ep, &share);
     batch->n = share.n;
-    if (c->backlog == NULL && (c->state & WSR_CONN_ENDED) != 0 && !wsr_endpoint_is_over(&c->ep))
+    const bool worked_off = c->backlog == NULL && !wsr_front_waits(c);
+    if (worked_off && (c->state & WSR_CONN_ENDED) != 0 && !wsr_endpoint_is_over(&c->ep))
         tell_end(batch, c);
-    if (c->backlog == NULL && (c->state & WSR_CONN_FULL) != 0) {
+    if (worked_off && (c->state & WSR_CONN_FULL) != 0) {
         c->state &= (uint16_t)~(unsigned)WSR_CONN_FULL;
         wsr_input_arm(engine, c, false);
     }
     return !owes && (c->backlog == NULL || !may_feed(c));
+}
+
+void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch)
+{
+    struct wsr_connection *c = wsr_conn_list_take(&engine->shaking, WSR_LINK(shaking_next));
+    if (c == NULL)
+        return;
+    c->state &= (uint16_t)~(unsigned)WSR_CONN_SHAKING;
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    struct wsr_chunk *chunk = wsr_front_turn(c);
+    if (chunk != NULL) {
+        struct wsr_batch share = share_of(batch);
+        feed_decrypted(engine, &share, c, wsr_front_take_now(engine, c, (wsr_span){chunk->data, chunk->len}));
+        wsr_env_retire(&engine->env, chunk); /* events may point into it */
+        batch->n = share.n;
+    }
+    if ((c->state & (WSR_CONN_ENDED | WSR_CONN_FULL)) != 0)
+        wsr_conn_pending(engine, c); /* goes on there */
+    wsr_conn_after(engine, c);
 }
 
 void wsr_input_pause(wsr_engine *engine, struct wsr_connection *c)

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
 
@@ -22,6 +22,14 @@ void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
         return;
     c->state |= WSR_CONN_PENDING;
     wsr_conn_list_append(&engine->pending, c, WSR_LINK(pending_next));
+}
+
+void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_SHAKING) != 0)
+        return;
+    c->state |= WSR_CONN_SHAKING;
+    wsr_conn_list_append(&engine->shaking, c, WSR_LINK(shaking_next));
 }
 
 struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpoint_config *config, int *error)
@@ -46,6 +54,8 @@ struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpo
 void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_first)
 {
     c->state |= WSR_CONN_CONNECTED;
+    if (c->front != NULL)
+        wsr_front_start(engine, c);
     wsr_input_arm(engine, c, wait_first);
     wsr_conn_after(engine, c);
 }
@@ -89,9 +99,20 @@ static void let_go(wsr_engine *engine, struct wsr_connection *c)
 /* A timer that is too early finds out when it fires; only one that is too late has to be moved. */
 static void set_timer(wsr_engine *engine, struct wsr_connection *c)
 {
-    uint64_t deadline = wsr_endpoint_deadline(&c->ep);
+    const uint64_t stage = wsr_front_deadline(c);
+    const uint64_t deadline = stage != UINT64_MAX ? stage : wsr_endpoint_deadline(&c->ep);
     if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || deadline < c->timer.at_ns))
         wsr_wheel_set(&engine->wheel, &c->timer, deadline);
+}
+
+static bool has_to_send(const struct wsr_connection *c)
+{
+    return c->front == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
+}
+
+static bool wants_shutdown(struct wsr_connection *c)
+{
+    return c->front == NULL ? wsr_endpoint_wants_shutdown(&c->ep) : wsr_front_wants_shutdown(c);
 }
 
 void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c)
@@ -104,12 +125,12 @@ void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c)
         let_go(engine, c);
         return;
     }
-    if ((c->state & WSR_CONN_CONNECTED) != 0 && wsr_outbox_pending(&c->ep.out))
-        wsr_conn_dirty(engine, c);
-    if ((c->state & WSR_CONN_SHUT) == 0 && (c->armed & WSR_ARMED_SEND) == 0 && wsr_endpoint_wants_shutdown(&c->ep)) {
+    if ((c->state & WSR_CONN_SHUT) == 0 && (c->armed & WSR_ARMED_SEND) == 0 && wants_shutdown(c)) {
         c->state |= WSR_CONN_SHUT;
         (void)wsr_sys_shutdown_write(c->fd); /* fails only where the peer is gone already, which the receive will tell */
     }
+    if ((c->state & WSR_CONN_CONNECTED) != 0 && has_to_send(c))
+        wsr_conn_dirty(engine, c);
     set_timer(engine, c);
 }
 
@@ -125,7 +146,7 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
         c->fd = -1;
     }
     /* Its lists let go of it by themselves: they look at the slot once more. */
-    if ((c->ep.flags & WSR_EP_CLOSED) == 0 || (c->state & (WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED)) != 0)
+    if ((c->ep.flags & WSR_EP_CLOSED) == 0 || (c->state & (WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING)) != 0)
         return;
     engine->stats.messages_in += c->ep.messages_in;
     engine->stats.bytes_in += c->ep.bytes_in;
@@ -134,6 +155,7 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
     engine->stats.open--;
     engine->stats.closed++;
     wsr_endpoint_fini(&c->ep);
+    wsr_front_free(engine, c);
     if (c->client != NULL)
         engine->clients->freed(engine, c);
     wsr_table_give(engine, c);
@@ -162,7 +184,11 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
         if (deaf || (slow && wsr_keepalive_gives_up(&c->ep, batch->now_ns)))
             wsr_keepalive_excuse(&c->ep, batch->now_ns);
     }
-    wsr_endpoint_time(&c->ep, batch);
+    const uint64_t stage = wsr_front_deadline(c);
+    if (stage == UINT64_MAX)
+        wsr_endpoint_time(&c->ep, batch);
+    else if (batch->now_ns >= stage)
+        wsr_front_timeout(c, batch->now_ns);
     if ((c->state & WSR_CONN_CONNECTED) == 0 && (c->ep.flags & WSR_EP_FAILED_HANDSHAKE) != 0) /* nobody to take leave of */
         wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, ETIMEDOUT);
     wsr_conn_after(engine, c);

@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
 
@@ -16,7 +16,12 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     if ((c->armed & WSR_ARMED_SEND) != 0)
         return; /* its completion comes back here */
     wsr_slice slices[WSR_RING_SLICES_MAX];
-    unsigned n = wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX);
+    const bool plain = c->front == NULL;
+    unsigned n = plain ? wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX) : wsr_front_drain(engine, c, slices, WSR_RING_SLICES_MAX);
+    if (!plain && wsr_endpoint_is_over(&c->ep)) { /* it failed in there */
+        wsr_conn_after(engine, c);
+        return;
+    }
     if (n == 0)
         return;
     if ((c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
@@ -45,7 +50,10 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
         return;
     }
     if (completion->res > 0) {
-        wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
+        if (c->front == NULL)
+            wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
+        else
+            wsr_front_sent(engine, c, batch->now_ns, (size_t)completion->res);
         if (wsr_endpoint_settle(&c->ep, batch))
             wsr_conn_pending(engine, c);
     } else if (completion->res != -EINTR && completion->res != -EAGAIN) {

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "ring/sys.h"
 
 int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload)
@@ -149,4 +149,10 @@ int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t
 int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap)
 {
     return address_text(engine, conn, wsr_sys_local_address, text, cap);
+}
+
+int wsr_connection_tls(const wsr_engine *engine, wsr_conn conn, wsr_tls_info *info)
+{
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
+    return c != NULL ? wsr_front_describe(c, info) : WSR_ESTALE;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/config.h"
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "ring/sys.h"
 
 #define CONNECTIONS_DEFAULT 16384u
@@ -151,6 +151,7 @@ static void close_connections(wsr_engine *engine)
             wsr_sys_close(c->fd);
         wsr_pool_put_list(&engine->env.pool, c->backlog);
         wsr_endpoint_fini(&c->ep);
+        wsr_front_free(engine, c);
         if (c->client != NULL)
             engine->clients->freed(engine, c);
     }
@@ -171,7 +172,9 @@ void wsr_engine_close(wsr_engine *engine)
             wsr_sys_close(listening->fd);
         if (listening->texts != NULL)
             allocator->release(allocator->context, listening->texts, listening->texts_bytes);
+        wsr_tls_release(listening->tls);
     }
+    wsr_tls_release(engine->tls);
     if (engine->reserve_fd >= 0)
         wsr_sys_close(engine->reserve_fd);
     if (engine->wake_fd >= 0)

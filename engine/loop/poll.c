@@ -157,6 +157,8 @@ static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
 static void serve(wsr_engine *engine, struct wsr_batch *batch)
 {
     emit_wake(engine, batch);
+    if (!is_full(engine, batch))
+        wsr_input_shake(engine, batch); /* one: those who come must not stop those who are there */
     if ((engine->stats.polls & 1) != 0)
         serve_completions(engine, batch);
     unsigned before;
@@ -222,7 +224,7 @@ int wsr_flush(wsr_engine *engine)
 {
     wsr_output_kick(engine);
     int error = wsr_ring_submit(engine->ring);
-    wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->wake_owed);
+    wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->shaking.n > 0 || engine->wake_owed);
     return error;
 }
 

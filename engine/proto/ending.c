@@ -206,6 +206,15 @@ void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int ca
     (void)wsr_endpoint_settle(ep, batch);
 }
 
+void wsr_endpoint_broken(struct wsr_endpoint *ep, uint64_t now_ns, int cause)
+{
+    if (wsr_endpoint_is_over(ep))
+        return;
+    if (ep->close.code_received == 0)
+        note_cause(ep, cause, 0);
+    step(ep, now_ns, WSR_CI_RESET, 0, no_reason);
+}
+
 void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno)
 {
     if (!wsr_endpoint_is_over(ep)) {
@@ -260,6 +269,8 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     if (!record->clean) { /* whatever broke after both Closes had passed did no harm */
         record->cause = ep->cause;
         record->sys_errno = ep->sys_errno;
+        record->tls_alert = ep->tls_alert;
+        record->tls_alert_received = ep->tls_alert_received;
     }
     record->http_status = ep->http_status;
     record->messages_in = ep->messages_in;

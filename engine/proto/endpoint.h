@@ -127,6 +127,8 @@ struct wsr_endpoint {
     size_t refused_bytes;         /* the payload that WSR_EFULL was said to; WRITABLE means that it fits */
     int32_t cause, sys_errno;     /* of the close record: here, for they must not need memory */
     uint16_t http_status;
+    uint8_t tls_alert;
+    bool tls_alert_received;
 };
 
 /*
@@ -148,6 +150,9 @@ void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
  */
 void wsr_endpoint_ended(struct wsr_endpoint *ep, struct wsr_batch *batch, int cause, int sys_errno);
 void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, int sys_errno);
+
+/* What carries the endpoint's bytes (a proxy, TLS) has failed, or a deadline of its own has passed: nothing more goes or comes. */
+void wsr_endpoint_broken(struct wsr_endpoint *ep, uint64_t now_ns, int cause);
 
 /* A transport that was not there yet (opened_ns) is there now: the deadline of the handshake runs from here. */
 static inline void wsr_endpoint_connected(struct wsr_endpoint *ep, uint64_t now_ns)

@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 #include "base/clock.h"
-#include "conn/engine.h"
+#include "conn/front.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
 #include "server/server.h"
@@ -53,6 +53,10 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         engine->stats.accepts_shed++;
         wsr_sys_close(fd);
         return;
+    }
+    if (listening->tls != NULL && wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0) < 0) {
+        c->state |= WSR_CONN_CUT;
+        wsr_endpoint_broken(&c->ep, engine->now_ns, WSR_ENOMEM);
     }
     engine->stats.accepted++;
     wsr_conn_start(engine, c, true); /* a request seldom lies there yet */
@@ -166,6 +170,7 @@ static struct wsr_listening *take_place(wsr_engine *engine)
     struct wsr_listening *listening = &engine->listening[i];
     if (listening->texts != NULL)
         engine->allocator->release(engine->allocator->context, listening->texts, listening->texts_bytes);
+    wsr_tls_release(listening->tls);
     *listening = (struct wsr_listening){.fd = -1, .retry = {.kind = WSR_TIMER_LISTENER}};
     return listening;
 }
@@ -189,6 +194,7 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
         error = open_socket(listening, &config);
     if (error < 0)
         return error;
+    listening->tls = wsr_tls_hold(config.tls);
     listening->manual = config.manual;
     listening->user = config.user;
     listening->deflate = config.deflate;
