@@ -229,7 +229,7 @@ int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c, unsigned en
     struct wsr_client *client = c->client;
     assert(endpoint < client->urls_n && c->fd < 0 && c->armed == 0 && c->cancels == 0);
     client->endpoint = endpoint;
-    c->state &= WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_PAUSED;
+    c->state &= WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING | WSR_CONN_PAUSED;
     c->end_errno = 0;
     c->acked_bytes = 0;
     int error = init_endpoint(engine, c, &client->urls[endpoint]);
