@@ -10,8 +10,6 @@
 #ifndef WSR_PROTO_PROXY_H
 #define WSR_PROTO_PROXY_H
 
-#include <wsring/types.h>
-
 #include "proto/http.h"
 
 #define WSR_PROXY_HOST_MAX 255u /* bytes: what a domain name has, and SOCKS 5 has room for */
@@ -29,6 +27,7 @@ enum wsr_proxy_state {
 struct wsr_proxy_ask {
     enum wsr_proxy_kind kind;
     wsr_slice host; /* the target: a name, an IPv4 address, or an IPv6 address without brackets; 1 to WSR_PROXY_HOST_MAX bytes */
+    wsr_slice address; /* if host is numeric: the same in 4 or 16 bytes, in network order; else empty */
     uint16_t port;
     wsr_slice user, password; /* decoded, at most WSR_PROXY_USER_MAX bytes each; user.ptr NULL: none */
 };
@@ -43,19 +42,19 @@ struct wsr_proxy {
     uint8_t kind;           /* wsr_proxy_kind */
     uint8_t state;          /* wsr_proxy_state */
     uint8_t step;           /* of SOCKS 5 */
-    uint8_t answer_len;     /* bytes of answer */
+    uint16_t answer_len;    /* bytes of answer */
     int error;              /* WSR_OK, or WSR_EPROXY */
     uint16_t http_status;   /* of an answer to CONNECT, once there is one */
     uint16_t text_len;      /* of what may be sent by now; a later step adds to it */
     uint16_t sent;
-    uint16_t parts[3];      /* SOCKS 5: where greeting, credentials and request end in text */
+    uint16_t parts[3];      /* SOCKS 5: where greeting, user and password, and request end in text */
     struct wsr_http_scan scan;
     uint8_t answer[4 + 1 + 255 + 2]; /* SOCKS 5: of this step; CONNECT: the beginning of the first line */
     char detail[96];        /* one line for a person, NUL-terminated: what the proxy said */
     uint8_t text[WSR_PROXY_TEXT_MAX];
 };
 
-/* Begins. WSR_ECONFIG: a length is out of its range, or host holds what would break out of its line. Returns 0 otherwise. */
+/* Begins. Returns 0, or WSR_ECONFIG: a length is out of its range, or host holds what no host has. */
 WSR_MUST_USE int wsr_proxy_start(struct wsr_proxy *proxy, const struct wsr_proxy_ask *ask);
 
 /* What is to be sent now, in one piece, in proxy; empty: nothing. It stays where it is until it was sent. */
