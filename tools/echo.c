@@ -209,9 +209,10 @@ static void on_closed(struct echo *echo, const wsr_event *event)
         char trip[40] = "", duration[24];
         if (record->round_trip_ns != 0)
             (void)snprintf(trip, sizeof trip, ", round trip %s", format_duration(duration, sizeof duration, record->round_trip_ns));
-        cmd_complain("serve", "%016" PRIx64 " closed by %s: %u %s, sent %u, received %u, cause %s, %" PRIu64 " messages in, %" PRIu64 " out%s",
+        cmd_complain("serve", "%016" PRIx64 " closed by %s: %u %s, sent %u, received %u, cause %s%s%s, %" PRIu64 " messages in, %" PRIu64 " out%s",
                      event->conn, by[record->by], record->code, wsr_close_lookup(record->code)->name, record->code_sent, record->code_received,
-                     wsr_error_name(record->cause), record->messages_in, record->messages_out, trip);
+                     wsr_error_name(record->cause), record->detail != NULL ? ": " : "", record->detail != NULL ? record->detail : "",
+                     record->messages_in, record->messages_out, trip);
     }
 }
 

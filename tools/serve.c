@@ -20,11 +20,13 @@
 #include "tools/echo.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
+#include "tools/tls.h"
 
 enum { THREADS_MAX = SIGNALS_ENGINES_MAX, LIST_BYTES = 4096 };
 
 struct arguments {
     struct echo_config echo;
+    wsr_tls_config tls;
     unsigned threads;
     bool quiet, stats, connections_asked;
     char subprotocols[LIST_BYTES], origins[LIST_BYTES], paths[LIST_BYTES];
@@ -103,6 +105,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     wsr_config *engine = &a->echo.engine;
     uint64_t n = 0;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->tls;
+        break;
     case 'H':
         if (!is_address(value))
             argp_error(state, "--host %s: not a numeric IPv4 or IPv6 address (such as 127.0.0.1, 0.0.0.0, ::1)", value);
@@ -194,12 +199,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
+static const struct argp_child children[] = {{&tls_server_argp, 0, "TLS:", 3}, {0}};
+
 static const struct argp argp = {
     options, parse_option, "",
     "Echo every WebSocket message back.\v"
-    "Prints `listening on ws://ADDRESS:PORT' when ready. SIGINT or SIGTERM drains: no new connections, a Close with 1001 behind the "
+    "Prints `listening on ws://ADDRESS:PORT' (or wss://) when ready. SIGINT or SIGTERM drains: no new connections, a Close with 1001 behind the "
     "echoes each connection is still owed; a second signal cuts. Exit codes: 0 drained, 1 failed or cut, 2 usage, 78 io_uring is refused.",
-    NULL, NULL, NULL};
+    children, NULL, NULL};
 
 /* A limit follows from the others: a message of the largest size must fit into an outbox, and a batch of small ones too. */
 static void set_limits(struct arguments *a)
@@ -322,7 +329,7 @@ static unsigned start_threads(struct server *servers, unsigned n, pthread_barrie
 static void announce(const wsr_listen_config *listen, uint16_t port)
 {
     bool brackets = strchr(listen->host, ':') != NULL;
-    printf("listening on ws://%s%s%s:%u\n", brackets ? "[" : "", listen->host, brackets ? "]" : "", port);
+    printf("listening on %s://%s%s%s:%u\n", listen->tls != NULL ? "wss" : "ws", brackets ? "[" : "", listen->host, brackets ? "]" : "", port);
     fflush(stdout);
 }
 
@@ -406,6 +413,7 @@ int wsr_cmd_serve(int argc, char **argv)
 {
     struct arguments a = {
         .echo = {.engine = WSR_CONFIG_INIT, .listen = WSR_LISTEN_CONFIG_INIT, .drain = WSR_DRAIN_CONFIG_INIT},
+        .tls = WSR_TLS_CONFIG_INIT,
         .threads = 1,
     };
     a.echo.engine.connections_max = 16384;
@@ -416,6 +424,12 @@ int wsr_cmd_serve(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     set_limits(&a);
 
+    if (tls_is_asked_for(&a.tls)) {
+        a.echo.listen.tls = tls_open("serve", &a.tls);
+        if (a.echo.listen.tls == NULL)
+            return WSR_EXIT_FAILED;
+        tls_reload_on_hangup("serve", a.echo.listen.tls);
+    }
     struct server *servers = calloc(a.threads, sizeof *servers);
     if (servers == NULL) {
         cmd_complain("serve", "out of memory");
