@@ -17,10 +17,9 @@
 /* What comes for a handshake while it waits for its turn: more than this is no handshake, and TCP stops the peer. */
 #define WAITING_BYTES_MAX ((size_t)64 << 10)
 
-#define HOST_MAX 255u /* bytes: a domain name */
-
 enum stage {
     STAGE_NONE,    /* no transport yet */
+    STAGE_PROXY,
     STAGE_SHAKING, /* TLS's handshake */
     STAGE_OPEN,
     STAGE_FAILED   /* an alert is still to be sent */
@@ -28,16 +27,19 @@ enum stage {
 
 struct wsr_front {
     struct wsr_chunk *room;       /* this lies in it */
-    struct wsr_tls *tls;          /* held */
+    struct wsr_tls *tls;          /* held; NULL: only a proxy */
     struct wsr_tls_session session; /* from STAGE_SHAKING on */
+    struct wsr_chunk *proxy_room; /* NULL: no proxy, or it is done with */
+    struct wsr_proxy *proxy;      /* in there */
     struct wsr_chunk *flying;     /* ciphertext that was shown to the ring */
     struct wsr_chunk *waiting;    /* received, for its turn */
     size_t plain_flying;          /* bytes of the endpoint's whose ciphertext flies */
-    uint64_t tls_timeout_ns, deadline_ns;
+    uint64_t tls_timeout_ns, proxy_timeout_ns, deadline_ns;
     int error;                    /* STAGE_FAILED: as which it ends */
     uint16_t port;
     uint8_t stage;
-    char host[HOST_MAX + 1];
+    bool proxy_flies;             /* what was shown to the ring last is the proxy's */
+    char host[WSR_PROXY_HOST_MAX + 1];
 };
 
 /* ---- made ---- */
@@ -63,13 +65,20 @@ static int default_tls(wsr_engine *engine, wsr_tls **out)
     return error;
 }
 
+bool wsr_front_suits(const wsr_tls *tls, wsr_role role)
+{
+    return tls == NULL || wsr_tls_role(tls) == role;
+}
+
 int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const char *host, uint16_t port, uint64_t timeout_ns)
 {
     int error = tls == NULL ? default_tls(engine, &tls) : WSR_OK;
+    if (error == WSR_OK && !wsr_front_suits(tls, wsr_endpoint_role(&c->ep)))
+        error = WSR_ECONFIG;
     if (error < 0)
         return error;
     const size_t host_len = host != NULL ? strlen(host) : 0;
-    if (host_len > HOST_MAX)
+    if (host_len > WSR_PROXY_HOST_MAX)
         return WSR_ETLS;
     struct wsr_front *front = front_of(engine, c);
     if (front == NULL)
@@ -82,6 +91,32 @@ int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tl
     return WSR_OK;
 }
 
+int wsr_conn_front_proxy(wsr_engine *engine, struct wsr_connection *c, const struct wsr_proxy_ask *ask, uint64_t timeout_ns)
+{
+    struct wsr_front *front = front_of(engine, c);
+    struct wsr_chunk *room = front != NULL ? wsr_pool_get(&engine->env.pool, sizeof(struct wsr_proxy)) : NULL;
+    if (room == NULL)
+        return WSR_ENOMEM;
+    struct wsr_proxy *proxy = (struct wsr_proxy *)(void *)room->bytes;
+    int error = wsr_proxy_start(proxy, ask);
+    if (error < 0) {
+        wsr_pool_put(&engine->env.pool, room);
+        return error;
+    }
+    front->proxy_room = room;
+    front->proxy = proxy;
+    front->proxy_timeout_ns = timeout_ns != 0 ? timeout_ns : TIMEOUT_DEFAULT_NS;
+    return WSR_OK;
+}
+
+static void free_proxy(wsr_engine *engine, struct wsr_front *front)
+{
+    if (front->proxy_room != NULL)
+        wsr_pool_put(&engine->env.pool, front->proxy_room);
+    front->proxy_room = NULL;
+    front->proxy = NULL;
+}
+
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
 {
     struct wsr_front *front = c->front;
@@ -90,6 +125,7 @@ void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
     if (front->session.ssl != NULL)
         wsr_tls_end(&front->session);
     wsr_tls_release(front->tls);
+    free_proxy(engine, front);
     wsr_pool_put_list(&engine->env.pool, front->flying);
     wsr_pool_put_list(&engine->env.pool, front->waiting);
     wsr_pool_put(&engine->env.pool, front->room);
@@ -156,9 +192,23 @@ static void begin_tls(wsr_engine *engine, struct wsr_connection *c)
         fail(c, engine->now_ns, error, error == WSR_ENOMEM ? "no memory for TLS" : "the host's name cannot be asked for with TLS");
 }
 
+static void begin_next(wsr_engine *engine, struct wsr_connection *c)
+{
+    if (c->front->tls != NULL)
+        begin_tls(engine, c);
+    else
+        open_for_endpoint(c, engine->now_ns);
+}
+
 void wsr_front_start(wsr_engine *engine, struct wsr_connection *c)
 {
-    begin_tls(engine, c);
+    struct wsr_front *front = c->front;
+    if (front->proxy == NULL) {
+        begin_next(engine, c);
+        return;
+    }
+    front->stage = STAGE_PROXY;
+    front->deadline_ns = wsr_ns_add(engine->now_ns, front->proxy_timeout_ns);
 }
 
 uint64_t wsr_front_deadline(const struct wsr_connection *c)
@@ -173,6 +223,9 @@ void wsr_front_timeout(struct wsr_connection *c, uint64_t now_ns)
     const bool client = wsr_endpoint_role(&c->ep) == WSR_CLIENT;
     if (front->stage == STAGE_FAILED) {
         wsr_endpoint_broken(&c->ep, now_ns, front->error);
+    } else if (front->stage == STAGE_PROXY) {
+        wsr_endpoint_detail(&c->ep, "the proxy did not answer in time");
+        wsr_endpoint_broken(&c->ep, now_ns, WSR_EPROXY);
     } else {
         wsr_endpoint_detail(&c->ep, "the TLS handshake was not done in time");
         wsr_endpoint_broken(&c->ep, now_ns, client ? WSR_ETIMEOUT_TLS : WSR_ETIMEOUT_HANDSHAKE);
@@ -185,17 +238,42 @@ int wsr_front_end_cause(struct wsr_connection *c, int sys_errno)
     switch (front->stage) {
     case STAGE_FAILED:
         return front->error;
+    case STAGE_PROXY:
+        wsr_endpoint_detail(&c->ep, "the proxy ended the connection");
+        return WSR_EPROXY;
     case STAGE_SHAKING:
         wsr_endpoint_detail(&c->ep, "during the TLS handshake");
         return sys_errno == 0 ? WSR_ETRUNCATED : WSR_ERESET;
     default:
         if (sys_errno != 0)
             return WSR_ERESET;
-        return front->session.state != WSR_TLS_ENDED ? WSR_ETLS_TRUNCATED : WSR_ETRUNCATED;
+        return front->tls != NULL && front->session.state != WSR_TLS_ENDED ? WSR_ETLS_TRUNCATED : WSR_ETRUNCATED;
     }
 }
 
 /* ---- in ---- */
+
+/* The proxy's part of what came is taken; returns the rest, which is the next stage's. */
+static wsr_span take_proxy(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
+{
+    struct wsr_front *front = c->front;
+    const size_t took = wsr_proxy_take(front->proxy, in.ptr, in.len);
+    const wsr_span rest = {in.ptr + took, in.len - took};
+    switch (wsr_proxy_state(front->proxy)) {
+    case WSR_PROXY_DONE:
+        if (!front->proxy_flies)
+            free_proxy(engine, front);
+        begin_next(engine, c);
+        return rest;
+    case WSR_PROXY_FAILED:
+        c->ep.http_status = front->proxy->http_status;
+        fail(c, engine->now_ns, front->proxy->error, front->proxy->detail);
+        break;
+    case WSR_PROXY_GOING:
+        break;
+    }
+    return (wsr_span){in.ptr, 0};
+}
 
 /* Keeps bytes of a handshake for the connection's turn. */
 static void wait_for_turn(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
@@ -251,10 +329,16 @@ struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection 
 {
     const struct wsr_front_input nothing = {NULL, {in.ptr, 0}, false};
     struct wsr_front *front = c->front;
+    if (front->stage == STAGE_PROXY)
+        in = take_proxy(engine, c, in);
+    if (in.len == 0)
+        return nothing;
     if (front->stage == STAGE_SHAKING) {
         wait_for_turn(engine, c, in);
         return nothing;
     }
+    if (front->stage == STAGE_OPEN && front->tls == NULL)
+        return (struct wsr_front_input){NULL, in, false};
     return wsr_front_take_now(engine, c, in);
 }
 
@@ -269,6 +353,8 @@ static bool carries(const struct wsr_front *front)
 bool wsr_front_pending(const struct wsr_connection *c)
 {
     const struct wsr_front *front = c->front;
+    if (front->stage == STAGE_PROXY || front->proxy_flies)
+        return wsr_proxy_pending(front->proxy).len > 0;
     return has_output(front) || (carries(front) && wsr_outbox_pending(&c->ep.out));
 }
 
@@ -276,7 +362,7 @@ bool wsr_front_wants_shutdown(struct wsr_connection *c)
 {
     struct wsr_front *front = c->front;
     const bool shut = wsr_endpoint_wants_shutdown(&c->ep);
-    if (front->stage != STAGE_OPEN)
+    if (front->tls == NULL || front->stage != STAGE_OPEN)
         return shut && !has_output(front);
     /* A client too says goodbye, although it waits for the server to end TCP: there are servers that wait for it. */
     if (shut || (c->ep.close.state == WSR_CS_LINGER && !wsr_outbox_pending(&c->ep.out)))
@@ -315,6 +401,13 @@ static void encrypt(struct wsr_connection *c, uint64_t now_ns)
 unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice *slices, unsigned cap)
 {
     struct wsr_front *front = c->front;
+    if (front->stage == STAGE_PROXY || front->proxy_flies) {
+        slices[0] = wsr_proxy_pending(front->proxy);
+        front->proxy_flies = slices[0].len > 0;
+        return front->proxy_flies ? 1 : 0;
+    }
+    if (front->tls == NULL)
+        return front->stage == STAGE_OPEN ? wsr_endpoint_drain(&c->ep, slices, cap) : 0;
     if (front->flying == NULL) {
         if (carries(front))
             encrypt(c, engine->now_ns);
@@ -326,9 +419,25 @@ unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice
     return n;
 }
 
+static void sent_proxy(wsr_engine *engine, struct wsr_front *front, size_t bytes)
+{
+    wsr_proxy_sent(front->proxy, bytes);
+    front->proxy_flies = wsr_proxy_pending(front->proxy).len > 0;
+    if (!front->proxy_flies && wsr_proxy_state(front->proxy) == WSR_PROXY_DONE)
+        free_proxy(engine, front);
+}
+
 void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns, size_t bytes)
 {
     struct wsr_front *front = c->front;
+    if (front->proxy_flies) {
+        sent_proxy(engine, front, bytes);
+        return;
+    }
+    if (front->tls == NULL) {
+        wsr_endpoint_sent(&c->ep, now_ns, bytes);
+        return;
+    }
     while (front->flying != NULL && front->flying->len <= bytes) {
         struct wsr_chunk *chunk = front->flying;
         front->flying = chunk->next;
@@ -351,7 +460,7 @@ void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_n
 int wsr_front_describe(const struct wsr_connection *c, wsr_tls_info *info)
 {
     const struct wsr_front *front = c->front;
-    if (front == NULL || front->session.ssl == NULL || front->session.state == WSR_TLS_SHAKING ||
+    if (front == NULL || front->tls == NULL || front->session.ssl == NULL || front->session.state == WSR_TLS_SHAKING ||
         front->session.state == WSR_TLS_FAILED)
         return WSR_ESTATE;
     wsr_tls_describe(&front->session, info);

@@ -54,9 +54,10 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         wsr_sys_close(fd);
         return;
     }
-    if (listening->tls != NULL && wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0) < 0) {
-        c->state |= WSR_CONN_CUT;
-        wsr_endpoint_broken(&c->ep, engine->now_ns, WSR_ENOMEM);
+    if (listening->tls != NULL) {
+        error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0);
+        if (error < 0)
+            wsr_endpoint_broken(&c->ep, engine->now_ns, error);
     }
     engine->stats.accepted++;
     wsr_conn_start(engine, c, true); /* a request seldom lies there yet */
@@ -156,7 +157,7 @@ static int check_config(const wsr_listen_config *config)
     const wsr_endpoint_config endpoint = {
         .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths,
         .deflate = config->deflate};
-    return wsr_handshake_check(&endpoint);
+    return wsr_front_suits(config->tls, WSR_SERVER) ? wsr_handshake_check(&endpoint) : WSR_ECONFIG;
 }
 
 /* A place that is free, with what it still holds of the listener before given back. */

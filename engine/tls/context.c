@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "tls/session.h"
 
 /* RFC 9325 section 4.2: of TLS 1.2, the suites with ephemeral keys and authenticated encryption. */
 #define CIPHERS_DEFAULT "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -300,6 +301,11 @@ int wsr_tls_reload(wsr_tls *tls, char *why, size_t cap)
     pthread_mutex_unlock(&tls->lock);
     SSL_CTX_free(old); /* connections made by it have their own hold on it */
     return WSR_OK;
+}
+
+wsr_role wsr_tls_role(const struct wsr_tls *tls)
+{
+    return tls->config.role;
 }
 
 SSL *wsr_tls_new_ssl(struct wsr_tls *tls)

@@ -47,6 +47,9 @@ struct wsr_tls_session {
     bool no_memory;           /* output found none */
 };
 
+/* Whose end it is for. */
+wsr_role wsr_tls_role(const struct wsr_tls *tls);
+
 /*
  * Begins one end of a connection, of tls's role, in place; pool is where ciphertext goes and must outlive it. A client: host, as in
  * its URL (a name, which is sent along and must be the certificate's; or a numeric address, without brackets, likewise but not
