@@ -95,6 +95,9 @@ needs_bench()
     need libbenchmark-dev has_cxx_header benchmark/benchmark.h
     need libboost-dev has_cxx_header boost/version.hpp
     need libwslay-dev has_header wslay/wslay.h
+    need libwebsockets-dev has_header libwebsockets.h
+    need libwebsocketpp-dev has_cxx_header websocketpp/server.hpp
+    need gnuplot-nox has_command gnuplot
     need util-linux has_command taskset
     need python3 has_command "$python"
     need nodejs has_command node

@@ -1,0 +1,25 @@
+// Bun (uWebSockets inside) as a server for `make bench-net`; what all of these do: bench/README.md.
+const port = Number(process.argv[2]);
+const subscribers = new Set();
+
+Bun.serve({
+  hostname: '127.0.0.1',
+  port,
+  fetch: (request, server) =>
+    server.upgrade(request, { data: { path: new URL(request.url).pathname } }) ? undefined : new Response('not a handshake', { status: 400 }),
+  websocket: {
+    perMessageDeflate: process.argv[3] === '--deflate',
+    maxPayloadLength: 16 << 20,
+    backpressureLimit: 64 << 20,
+    idleTimeout: 0,
+    open: (ws) => { if (ws.data.path === '/sub') subscribers.add(ws); },
+    close: (ws) => { subscribers.delete(ws); },
+    message: (ws, message) => {
+      if (ws.data.path === '/pub')
+        for (const subscriber of subscribers) subscriber.send(message);
+      else
+        ws.send(message, true);
+    },
+  },
+});
+console.log(`listening on ws://127.0.0.1:${port}`);
