@@ -295,7 +295,30 @@ $(BENCH): $(B)/bench/%: $(B)/obj/bench/%.o $(OBJ_BENCHLIB) $(LIB_TOOLS) $(LIB_A)
 	$(call say,LD,$@)
 	$(call ld_c,$< $(OBJ_BENCHLIB) $(LIB_TOOLS) $(LIB_A) $(LIBS))
 
-bench-programs: all $(BENCH) $(MICRO)
+# Servers of others, by their own rules of style; a peer whose headers are not here is left out, and bench-net says so.
+PEER_FLAGS := -O2 -DNDEBUG -Wall -Wextra
+PEERS := $(patsubst bench/peers/%,$(B)/bench/peers/%,$(basename $(wildcard bench/peers/*.c bench/peers/*.cc)))
+LIBS_libwebsockets := -lwebsockets
+LIBS_websocketpp := -lz -lpthread
+LIBS_beast := -lpthread
+peer_build = $(Q)if $1 -M $< >/dev/null 2>&1; then $1 $(PEER_FLAGS) $< $(LIBS_$(@F)) -o $@; else echo '  -       $(@F): its headers are not here'; fi
+$(B)/bench/peers/%: bench/peers/%.c $(B)/.flags-c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(call peer_build,$(CC) -std=gnu11)
+
+$(B)/bench/peers/%: bench/peers/%.cc $(B)/.flags-cxx
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(call peer_build,$(CXX) -std=c++17)
+
+# Put before a program by LD_PRELOAD. Its functions are declared elsewhere, on purpose.
+$(B)/bench/count_allocations.so: bench/preload/count_allocations.c $(B)/.flags-c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=gnu11 -O2 -fPIC -fno-builtin -Wall -Wextra -shared $< -o $@
+
+bench-programs: all $(BENCH) $(MICRO) $(PEERS) $(B)/bench/count_allocations.so
 
 # A bench is bench/NAME.sh, given the build folder, or else the program bench/bench_NAME.c; ARGS are its options.
 bench_run = @if [ -x bench/$1.sh ]; then exec bench/$1.sh $(B) $(ARGS); elif [ -x $(B)/bench/bench_$1 ]; then exec $(B)/bench/bench_$1 $(ARGS); \
@@ -317,10 +340,12 @@ bench-deflate: ## the deflate libraries on three corpora
 	$(bench_make)
 	+@$(INNER) bench-programs
 	$(call bench_run,deflate)
-bench-net: ## every network scenario against every packaged peer
+bench-net: ## every network scenario against every packaged peer: 25 minutes; ROUNDS=6 for a first look
 	$(bench_make)
 	+@$(INNER) bench-programs
 	$(call bench_run,net)
+bench: ## all of the above but bench-echo, one after another
+	+@for bench in simd frame deflate net; do $(MAKE) --no-print-directory ARGS= bench-$$bench || exit; done
 
 ##@ Install
 install: lib $(CLI) ## into DESTDIR and PREFIX (/usr/local): headers, libraries, wsring.pc, the command
