@@ -1,0 +1,62 @@
+"""bench/lib/peers.py - the servers that others make, as apt and npm give them: how each is started, its version, and whether it is here.
+
+Each is a small program of ours in bench/peers/, written for that peer's public API: PROGRAM PORT [--deflate].
+"""
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from lib.servers import Server
+
+PEERS = Path(__file__).resolve().parent.parent / "peers"
+MODULES = PEERS / "node_modules"
+
+
+def first_line(command):
+    """What a program says about itself, or ""."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (done.stdout + done.stderr).strip().split("\n", 1)[0]
+
+
+def debian_version(package):
+    return first_line(["dpkg-query", "-W", "-f", "${Version}", package])
+
+
+def npm_version(package):
+    try:
+        return re.search(r'"version":\s*"([^"]+)"', (MODULES / package / "package.json").read_text()).group(1)
+    except (OSError, AttributeError):
+        return ""
+
+
+class Peer:
+    """name; files without which it is not here; words that start it, before the port; environment; deflate: it can compress."""
+
+    def __init__(self, name, command, files, version, env=None, deflate=True):
+        self.name, self.command, self.files, self.version, self.env, self.deflate = name, command, files, version, env, deflate
+
+    def is_here(self):
+        return all(Path(file).exists() for file in self.files) and shutil.which(str(self.command[0])) is not None
+
+    def server(self, deflate=False):
+        return Server(self.name, "ws", [*map(str, self.command), "{port}", *(["--deflate"] if deflate else [])], self.env)
+
+
+def find_peers(build):
+    """All that could be here, in the order of the tables."""
+    built = build / "bench/peers"
+    deno_env = {"DENO_NO_UPDATE_CHECK": "1", "DENO_DIR": str(build / "bench/deno")}
+    bun, deno = MODULES / "bun/bin/bun.exe", MODULES / "deno/deno"
+    return [
+        Peer("bun", [bun, PEERS / "bun.mjs"], [bun], lambda: f"bun {npm_version('bun')} (uWebSockets inside)"),
+        Peer("deno", [deno, "run", "--allow-net=127.0.0.1", "--no-config", "--no-lock", PEERS / "deno.mjs"], [deno],
+             lambda: f"deno {npm_version('deno')} (fastwebsockets inside)", deno_env, deflate=False),
+        Peer("ws", ["node", PEERS / "ws.cjs"], [MODULES / "ws"], lambda: f"ws {npm_version('ws')} on node {first_line(['node', '--version'])}"),
+        Peer("libwebsockets", [built / "libwebsockets"], [built / "libwebsockets"], lambda: f"libwebsockets {debian_version('libwebsockets-dev')}"),
+        Peer("beast", [built / "beast"], [built / "beast"], lambda: f"Boost.Beast {debian_version('libboost-dev')}"),
+        Peer("websocketpp", [built / "websocketpp"], [built / "websocketpp"], lambda: f"websocketpp {debian_version('libwebsocketpp-dev')}"),
+    ]
