@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/config.h"
+#include "conn/front.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
 
@@ -208,6 +209,19 @@ static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const str
 
 /* ---- an attempt ---- */
 
+/* What stands between the transport and the endpoint. */
+static int make_front(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
+{
+    const struct wsr_client *client = c->client;
+    if (!wsr_url_is_secure(url))
+        return WSR_OK;
+    char name[WSR_URL_HOST_MAX + 1];
+    struct wsr_http_out out = {(uint8_t *)name, sizeof name - 1, 0};
+    wsr_url_put_server_name(&out, url);
+    name[out.len] = '\0';
+    return wsr_conn_front_tls(engine, c, client->tls, name, url->port, client->config.tls_timeout_ns);
+}
+
 static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
     struct wsr_client *client = c->client;
@@ -232,9 +246,16 @@ int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c, unsigned en
     c->state &= WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING | WSR_CONN_PAUSED;
     c->end_errno = 0;
     c->acked_bytes = 0;
+    wsr_front_free(engine, c);
     int error = init_endpoint(engine, c, &client->urls[endpoint]);
     if (error < 0)
         return error;
+    error = make_front(engine, c, &client->urls[endpoint]);
+    if (error < 0) {
+        wsr_front_free(engine, c);
+        wsr_endpoint_fini(&c->ep);
+        return error;
+    }
     dial(engine, c, &client->urls[endpoint]);
     wsr_conn_after(engine, c);
     return WSR_OK;
@@ -275,6 +296,7 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
         return WSR_ENOMEM;
     memset(client, 0, sizeof *client);
     client->config = complete;
+    client->tls = wsr_tls_hold(complete.tls);
     default_ns(&client->config.connect_timeout_ns, TIMEOUT_NS);
     default_ns(&client->config.proxy_timeout_ns, TIMEOUT_NS);
     default_ns(&client->config.tls_timeout_ns, TIMEOUT_NS);
@@ -294,6 +316,7 @@ void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
 {
     const wsr_allocator *allocator = engine->allocator;
     wsr_dial_fini(&client->dial);
+    wsr_tls_release(client->tls);
     if (client->texts != NULL)
         allocator->release(allocator->context, client->texts, client->texts_bytes);
     allocator->release(allocator->context, client, sizeof *client);

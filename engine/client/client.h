@@ -29,7 +29,7 @@ struct wsr_client {
     unsigned urls_n;
     unsigned endpoint;         /* which of them the attempt under way, or the connection, is to */
     struct wsr_url proxy;      /* if config.proxy is not NULL */
-    wsr_tls *tls;              /* a hold; NULL: none is needed, or it is the engine's own */
+    wsr_tls *tls;              /* config.tls, a hold on it; NULL: the engine's own, if one is needed */
     struct wsr_dial dial;
     struct wsr_comeback *comeback; /* comeback.c's; NULL: it does not come back */
 };

@@ -71,7 +71,14 @@ int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice rea
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
-    int error = wsr_endpoint_close_at(&c->ep, wsr_sys_now_ns(), code, reason, file, line);
+    int error;
+    if (c->client != NULL && (c->ep.flags & WSR_EP_OPEN) == 0 && !wsr_endpoint_is_over(&c->ep)) { /* nobody to take leave of yet */
+        error = wsr_close_payload_check(code != 0 ? code : WSR_CLOSE_NO_STATUS, reason, WSR_CLIENT);
+        if (error == WSR_OK)
+            wsr_endpoint_abort(&c->ep, wsr_sys_now_ns(), file, line);
+    } else {
+        error = wsr_endpoint_close_at(&c->ep, wsr_sys_now_ns(), code, reason, file, line);
+    }
     wsr_conn_after(engine, c);
     return error;
 }

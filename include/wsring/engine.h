@@ -129,8 +129,9 @@ WSR_API WSR_MUST_USE int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, 
 
 /*
  * Begins the closing handshake, behind all messages accepted before. code: one that this role may send (wsr_close_may_send),
- * or 0 for a Close without a code; reason: UTF-8, at most WSR_CLOSE_REASON_MAX bytes. Returns 0, WSR_ESTALE, WSR_ESTATE
- * (closing already), WSR_EBADCODE, WSR_EBADUTF8, WSR_ETOOBIG, WSR_ENOMEM. The macro notes the caller's place for the record.
+ * or 0 for a Close without a code; reason: UTF-8, at most WSR_CLOSE_REASON_MAX bytes. A client's connection that is not open yet
+ * just ends. Returns 0, WSR_ESTALE, WSR_ESTATE (closing already; a server's that is not open), WSR_EBADCODE, WSR_EBADUTF8,
+ * WSR_ETOOBIG, WSR_ENOMEM. The macro notes the caller's place for the record.
  */
 WSR_API WSR_MUST_USE int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line);
 #define wsr_close(engine, conn, ...) wsr_close_at((engine), (conn), __VA_ARGS__, __FILE__, __LINE__) /* code, reason */
