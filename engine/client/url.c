@@ -248,12 +248,12 @@ static const char *parse_host(struct wsr_url *url, wsr_slice *text)
         return parse_bracketed(url, text);
     url->host = first(*text, span_to(*text, ":"));
     *text = without(*text, url->host.len);
+    if (text->len > 1 && span_to(without(*text, 1), ":") < text->len - 1)
+        return "an IPv6 address must be in brackets, and there is one port at most";
     if (url->host.len == 0)
         return "it names no host";
     if (url->host.len > WSR_URL_HOST_MAX)
         return "its host name is too long";
-    if (text->len > 1 && span_to(without(*text, 1), ":") < text->len - 1)
-        return "an IPv6 address must be in brackets, and there is one port at most";
     url->host_kind = is_ipv4(url->host) ? WSR_URL_IPV4 : WSR_URL_NAME;
     return url->host_kind == WSR_URL_IPV4 ? NULL : judge_name(url->host);
 }
