@@ -19,6 +19,7 @@ enum {
 
 /* The subcommands. argv[0] is "wsring NAME". Each returns an exit code, or exits by argp for --help and bad flags. */
 int wsr_cmd_serve(int argc, char **argv);
+int wsr_cmd_connect(int argc, char **argv);
 int wsr_cmd_load(int argc, char **argv);
 int wsr_cmd_demo(int argc, char **argv);
 int wsr_cmd_doctor(int argc, char **argv);

@@ -19,6 +19,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", wsr_cmd_serve, "run an echo server"},
+    {"connect", wsr_cmd_connect, "talk to a server, by hand or in a pipe"},
     {"load", wsr_cmd_load, "put load on an echo server, verify every byte, measure"},
     {"explain", wsr_cmd_explain, "say what close codes mean and what to do about them"},
     {"reconnect-js", wsr_cmd_reconnect_js, "print a module that lets a page in a browser come back by the same rules"},
@@ -47,7 +48,7 @@ static void usage(FILE *to)
     fputs("  help          this text; `wsring help COMMAND' and `wsring COMMAND --help' say more\n"
           "  version       the version, and the SIMD kernels in use\n\n"
           "Environment: WSRING_ISA=avx512|avx2|sse41|neon|scalar chooses the kernels.\n"
-          "Exit codes: 0 success, 1 failure, 2 usage, 78 io_uring is refused on this host.\n",
+          "Exit codes: 0 success, 1 failure, 2 usage, 78 io_uring is refused on this host. `wsring connect' has more.\n",
           to);
 }
 
