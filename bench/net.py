@@ -47,7 +47,7 @@ class Bench:
     def ours(self, scenario=None):
         if scenario and scenario.program == "fan_load":
             return Server(OURS, "ws", [str(self.plan.build / "bench/fan"), "{port}"])
-        return Server(OURS, "ws", self.serve)
+        return Server(OURS, "ws", self.serve + (scenario.serve if scenario else []))
 
     def raws(self, payload):
         sizes = ["--port", "{port}", "--in", str(frame_bytes(payload, True)), "--out", str(frame_bytes(payload, False))]
