@@ -132,8 +132,9 @@ static void add_without_user(struct buffer *out, const char *url)
 
 static void add_url(struct argp_state *state, struct arguments *a, const char *value)
 {
-    if (value[0] == '\0' || strpbrk(value, " \t\r\n") != NULL)
-        argp_error(state, "'%s' is no URL: it is empty, or has a blank in it", value);
+    const char *fault = wsr_url_problem(value);
+    if (fault != NULL)
+        argp_error(state, "'%s' is no URL to connect to: %s", value, fault);
     if (buffer_len(&a->urls) == 0)
         add_without_user(&a->shown_url, value);
     buffer_add_format(&a->urls, "%s%s", buffer_len(&a->urls) > 0 ? " " : "", value);
@@ -320,14 +321,13 @@ static void complete(struct arguments *a)
 static int run(struct arguments *a)
 {
     struct connect_options *o = &a->options;
-    const wsr_tls_config *tls = &a->tls;
     wsr_engine *engine;
     if (a->urls.failed || a->shown_url.failed || a->headers.failed || a->subprotocols.failed) {
         cmd_complain("connect", "out of memory");
         return CONNECT_FAILED;
     }
-    if (tls->trust != NULL || tls->certificate != NULL || tls->verify_none || tls->keylog != NULL) {
-        o->connect.tls = tls_open("connect", tls);
+    if (tls_is_told_how(&a->tls)) {
+        o->connect.tls = tls_open("connect", &a->tls);
         if (o->connect.tls == NULL)
             return CONNECT_USAGE;
     }

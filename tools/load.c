@@ -17,6 +17,7 @@
 #include "tools/load_worker.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
+#include "tools/tls.h"
 
 #define SECOND_NS 1000000000ull
 
@@ -27,6 +28,7 @@ struct arguments {
     struct size_mix sizes;
     struct traffic_config traffic;
     struct load_phases phases;
+    wsr_tls_config tls;
     unsigned threads;
     bool json, quiet;
 };
@@ -144,6 +146,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'q':
         a->quiet = true;
         break;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->tls;
+        break;
     case ARGP_KEY_ARG:
         parse_url(state, a, value);
         break;
@@ -156,13 +161,15 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
+static const struct argp_child children[] = {{&tls_client_argp, 0, "TLS:", 5}, {0}};
+
 static const struct argp argp = {
     options, parse_option, "URL",
     "Put load on an echo server, verify every echoed byte, and measure.\v"
-    "URL is ws://HOST:PORT/PATH. Latency is from the queueing of a message to the arrival of its whole "
+    "URL is ws://HOST:PORT/PATH, or wss://. Latency is from the queueing of a message to the arrival of its whole "
     "echo. SIGINT or SIGTERM stops sending and reports; a second one cuts. Exit codes: 0 every message echoed and right, 1 not so "
     "(the report says what), 2 usage, 78 io_uring is refused.",
-    NULL, NULL, NULL};
+    children, NULL, NULL};
 
 /* --- All of them --------------------------------------------------------------------------------------------------------- */
 
@@ -264,12 +271,14 @@ static int load(struct arguments *a, struct load_worker *workers, struct traffic
 
 int wsr_cmd_load(int argc, char **argv)
 {
-    static struct arguments a = {.sizes_text = "20", .kind = "binary", .phases = {.patience_ns = 10 * SECOND_NS}, .threads = 1};
+    static struct arguments a = {
+        .sizes_text = "20", .kind = "binary", .phases = {.patience_ns = 10 * SECOND_NS}, .tls = WSR_TLS_CONFIG_INIT, .threads = 1};
     static struct traffic_totals totals;
     a.traffic.connections = 10;
     a.traffic.depth = 1;
     a.traffic.seed = 1;
     a.traffic.sizes = &a.sizes;
+    a.tls.role = WSR_CLIENT;
     (void)!size_mix_parse(a.sizes_text, &a.sizes);
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     if (a.phases.duration_ns == 0 && a.traffic.messages_max == 0)
@@ -285,6 +294,11 @@ int wsr_cmd_load(int argc, char **argv)
         return WSR_EXIT_FAILED;
     }
 
+    if (tls_is_told_how(&a.tls)) {
+        a.traffic.tls = tls_open("load", &a.tls);
+        if (a.traffic.tls == NULL)
+            return WSR_EXIT_FAILED;
+    }
     struct load_worker *workers = calloc(a.threads, sizeof *workers);
     if (workers == NULL) {
         cmd_complain("load", "out of memory");
@@ -293,5 +307,6 @@ int wsr_cmd_load(int argc, char **argv)
     signals_catch();
     int code = load(&a, workers, &totals);
     free(workers);
+    wsr_tls_release(a.traffic.tls);
     return code;
 }

@@ -17,6 +17,12 @@ static inline bool tls_is_asked_for(const wsr_tls_config *config)
     return config->certificate != NULL || config->self_signed != NULL;
 }
 
+/* Does a client's ask for anything but what an engine does by itself (the system's roots)? */
+static inline bool tls_is_told_how(const wsr_tls_config *config)
+{
+    return config->trust != NULL || config->certificate != NULL || config->verify_none || config->keylog != NULL;
+}
+
 /*
  * Opens one. NULL, after a complaint that begins with the command's name: it cannot be had. A client that verifies nothing is told
  * so, on standard error.

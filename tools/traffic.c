@@ -96,6 +96,7 @@ static void connect_one(struct traffic *t)
     wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
     config.url = t->config.url;
     config.deflate = t->config.deflate;
+    config.tls = t->config.tls;
     config.user = c;
     int result = wsr_connect(t->engine, &config, &c->id);
     if (result != WSR_OK) {

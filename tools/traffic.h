@@ -26,6 +26,7 @@ struct traffic_config {
     uint32_t depth;                  /* messages in flight on a connection, at most */
     double text, fragmented, pinged; /* fractions of the messages: text, sent in fragments, with a ping before */
     wsr_deflate deflate;             /* to offer */
+    wsr_tls *tls;                    /* for wss; not owned; NULL: one of the engine's own */
     uint64_t messages_max;           /* to send, all connections together; 0: no end */
     uint64_t seed;
     const struct size_mix *sizes;
