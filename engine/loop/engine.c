@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/pool.h"
 #include "conn/front.h"
 #include "ring/sys.h"
 
@@ -18,6 +19,7 @@
 #define SPIN_NS_MAX UINT64_C(10000000000)
 #define WAIT_MIN_NS_MAX UINT64_C(1000000000)
 #define SQPOLL_IDLE_MS_DEFAULT 1000u
+#define RESERVE_BYTES_MAX ((uint64_t)64 << 30)
 
 static int take_config(wsr_config *to, const wsr_config *from)
 {
@@ -46,7 +48,8 @@ static int complete_config(wsr_config *config)
         config->spin_ns = SPIN_NS_DEFAULT;
     if (config->sqpoll_idle_ms == 0)
         config->sqpoll_idle_ms = SQPOLL_IDLE_MS_DEFAULT;
-    if ((unsigned)config->wait > WSR_WAIT_THROUGHPUT || config->spin_ns > SPIN_NS_MAX || config->wait_min_ns > WAIT_MIN_NS_MAX)
+    if ((unsigned)config->wait > WSR_WAIT_THROUGHPUT || config->spin_ns > SPIN_NS_MAX || config->wait_min_ns > WAIT_MIN_NS_MAX ||
+        config->reserve_bytes > RESERVE_BYTES_MAX)
         return WSR_ECONFIG;
     if (config->connections_max > WSR_SLOT_MAX || config->sq_entries > 32768 || config->cq_entries > 65536 ||
         !is_power_of_two(config->buffers) || !is_power_of_two(config->buffer_bytes) || config->buffers > 32768 ||
@@ -54,6 +57,11 @@ static int complete_config(wsr_config *config)
         (config->ring_without & ~(unsigned)(WSR_WITHOUT_INCREMENTAL | WSR_WITHOUT_MULTISHOT | WSR_WITHOUT_DEFER_TASKRUN)) != 0)
         return WSR_ECONFIG;
     return WSR_OK;
+}
+
+static unsigned map_how(const wsr_config *config)
+{
+    return (config->prefault ? WSR_MAP_PREFAULT : 0u) | (config->lock_memory ? WSR_MAP_LOCK : 0u) | (config->huge_pages ? WSR_MAP_HUGE : 0u);
 }
 
 static struct wsr_ring_config ring_config(const wsr_config *config)
@@ -64,6 +72,7 @@ static struct wsr_ring_config ring_config(const wsr_config *config)
         .buffers = config->buffers,
         .buffer_bytes = config->buffer_bytes,
         .without = config->ring_without,
+        .map = map_how(config),
         .sqpoll = config->sqpoll,
         .sqpoll_idle_ms = config->sqpoll_idle_ms,
         .sqpoll_cpu = config->sqpoll_cpu,
@@ -81,10 +90,26 @@ static int open_ring(wsr_engine *engine)
     return error;
 }
 
+static int open_reserve(wsr_engine *engine)
+{
+    const size_t bytes = (size_t)engine->config.reserve_bytes;
+    void *memory = NULL;
+    const int error = bytes > 0 ? wsr_sys_map(bytes, map_how(&engine->config), &memory) : WSR_OK;
+    if (error < 0)
+        return error;
+    wsr_region_init(&engine->region, memory, bytes, engine->allocator);
+    if (bytes > 0)
+        engine->allocator = &engine->region.face;
+    return WSR_OK;
+}
+
 static int open_parts(wsr_engine *engine)
 {
-    int error = wsr_env_init(&engine->env, &engine->config.limits, engine->config.allocator, engine->config.kernels,
-                             (size_t)engine->config.memory_bytes_max);
+    int error = open_reserve(engine);
+    if (error < 0)
+        return error;
+    error = wsr_env_init(&engine->env, &engine->config.limits, engine->allocator, engine->config.kernels,
+                         (size_t)engine->config.memory_bytes_max);
     engine->env.batch_bytes_max = (size_t)engine->config.batch_bytes_max;
     wsr_env_codecs(&engine->env);
     if (error == WSR_OK)
@@ -184,6 +209,9 @@ void wsr_engine_close(wsr_engine *engine)
     wsr_env_crypto_end(&engine->env, engine->crypto);
     if (engine->held != NULL)
         allocator->release(allocator->context, engine->held, engine->buffers_n * sizeof engine->held[0]);
+    if (engine->region.memory != NULL)
+        wsr_sys_unmap(engine->region.memory, engine->region.bytes, map_how(&engine->config));
+    allocator = engine->region.parent != NULL ? engine->region.parent : allocator;
     allocator->release(allocator->context, engine, sizeof *engine);
 }
 
@@ -213,7 +241,7 @@ void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistic
     now.enters = wsr_ring_enters(engine->ring);
     now.allocations = engine->env.pool.allocations;
     now.memory_bytes = sizeof *engine + table_bytes(engine) + wsr_ring_memory_bytes(engine->ring) + engine->env.pool.out_bytes +
-                       engine->env.pool.kept_bytes;
+                       engine->env.pool.kept_bytes + engine->region.bytes - engine->region.in_use;
     memset(statistics, 0, size);
     memcpy(statistics, &now, size < sizeof now ? size : sizeof now);
 }
@@ -228,7 +256,7 @@ int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t 
         return error;
     const struct wsr_ring_config ring = ring_config(&complete);
     const uint64_t blocks = (complete.connections_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
-    *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + wsr_ring_memory_bytes_of(&ring);
+    *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + wsr_ring_memory_bytes_of(&ring) + complete.reserve_bytes;
     *max = *fixed + blocks * WSR_TABLE_BLOCK * sizeof(struct wsr_connection) + complete.memory_bytes_max;
     return WSR_OK;
 }

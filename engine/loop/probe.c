@@ -58,7 +58,7 @@ static void add_limits(wsr_probe_report *report)
         add_limit(report, "RLIMIT_NOFILE hard", "the most that may be asked for (LimitNOFILE= of a systemd unit)", files.rlim_max, 65536);
     }
     if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0)
-        add_limit(report, "RLIMIT_MEMLOCK", "bounds wsr_config.lock_memory (ulimit -l, LimitMEMLOCK=); rings themselves need none of it",
+        add_limit(report, "RLIMIT_MEMLOCK", "rings (some 0.2 MiB each) and wsr_config.lock_memory count against it (ulimit -l, LimitMEMLOCK=)",
                   locked.rlim_cur, (rlim_t)8 << 20);
 }
 

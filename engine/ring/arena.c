@@ -19,7 +19,7 @@ static void add(struct wsr_arena *arena, unsigned buffer)
     arena->free++;
 }
 
-bool wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsigned n, unsigned buffer_bytes)
+int wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsigned n, unsigned buffer_bytes, unsigned how)
 {
     memset(arena, 0, sizeof *arena);
     arena->n = n;
@@ -29,15 +29,19 @@ bool wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsi
     /* The kernel wants the ring page-aligned, which the start of a mapping is; the buffers begin on the next page. */
     size_t ring_bytes = ((size_t)n * sizeof(struct io_uring_buf) + 4095u) & ~(size_t)4095;
     arena->mapped_bytes = ring_bytes + (size_t)n * buffer_bytes;
-    arena->ring = wsr_sys_map(arena->mapped_bytes);
-    arena->buffers = allocator->alloc(allocator->context, n * sizeof *arena->buffers);
-    if (arena->ring == NULL || arena->buffers == NULL) {
+    arena->how = how;
+    void *mapped = NULL;
+    int error = wsr_sys_map(arena->mapped_bytes, how, &mapped);
+    arena->ring = mapped;
+    if (error == WSR_OK && (arena->buffers = allocator->alloc(allocator->context, n * sizeof *arena->buffers)) == NULL)
+        error = WSR_ENOMEM;
+    if (error < 0) {
         wsr_arena_close(arena, true);
-        return false;
+        return error;
     }
     memset(arena->buffers, 0, n * sizeof *arena->buffers);
     arena->memory = (uint8_t *)arena->ring + ring_bytes;
-    return true;
+    return WSR_OK;
 }
 
 int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, bool incremental)
@@ -64,7 +68,7 @@ void wsr_arena_close(struct wsr_arena *arena, bool kernel_is_done)
     if (arena->buffers != NULL)
         arena->allocator->release(arena->allocator->context, arena->buffers, arena->n * sizeof *arena->buffers);
     if (arena->ring != NULL && kernel_is_done)
-        wsr_sys_unmap(arena->ring, arena->mapped_bytes);
+        wsr_sys_unmap(arena->ring, arena->mapped_bytes, arena->how);
     memset(arena, 0, sizeof *arena);
 }
 

@@ -29,13 +29,14 @@ struct wsr_arena {
     struct wsr_arena_buffer *buffers;
     const wsr_allocator *allocator;
     unsigned n, buffer_bytes;
+    unsigned how;         /* it is mapped: WSR_MAP_* */
     unsigned unpublished; /* added since the last publish */
     unsigned free;        /* buffers that are the kernel's, those unpublished included */
     bool incremental;
 };
 
-/* Maps n buffers (a power of two) of buffer_bytes each. False: no memory. */
-bool wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsigned n, unsigned buffer_bytes);
+/* Maps n buffers (a power of two) of buffer_bytes each; how: WSR_MAP_* (sys.h). Returns 0, or as wsr_sys_map. */
+WSR_MUST_USE int wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsigned n, unsigned buffer_bytes, unsigned how);
 
 /* Registers the mapped buffers with io and adds them all. 0, or -errno: EINVAL where incremental is not known. */
 int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, bool incremental);

@@ -24,6 +24,7 @@ struct wsr_ring_config {
     unsigned buffers;       /* arena buffers, a power of two up to 32768; 0: 16, or 256 where they are not incremental */
     unsigned buffer_bytes;  /* size of each, a power of two; 0: 65536, or 16384 where they are not incremental */
     unsigned without;       /* WSR_RING_WITHOUT_*: features not to use although the kernel has them (fallback tests) */
+    unsigned map;           /* how the arena is mapped: WSR_MAP_* of sys.h */
     bool sqpoll;            /* a kernel thread submits; without DEFER_TASKRUN then */
     unsigned sqpoll_idle_ms; /* it sleeps after so long without work; 0: a second */
     unsigned sqpoll_cpu;    /* the core it runs on, plus one; 0: any */
@@ -58,7 +59,7 @@ struct wsr_completion {
 
 /*
  * Opens a ring. report may be NULL. Returns 0, or WSR_EURING_SECCOMP, WSR_EURING_SYSCTL, WSR_EURING_MEMLOCK,
- * WSR_EURING_KERNEL, WSR_ENOMEM, WSR_ECONFIG, WSR_ESYS (errno in report). The features it may use are probed by trying.
+ * WSR_EURING_KERNEL, WSR_ENOMEM, WSR_EMEMLOCK, WSR_EHUGEPAGES, WSR_ECONFIG, WSR_ESYS (errno in report). The features it may use are probed by trying.
  */
 WSR_MUST_USE int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, struct wsr_ring_report *report);
 

@@ -158,15 +158,36 @@ int wsr_sys_shed(int listen_fd, int *reserve)
     return result;
 }
 
-void *wsr_sys_map(size_t bytes)
+/* A mapping of huge pages is a number of them. */
+static size_t mapped_bytes(size_t bytes, unsigned how)
 {
-    void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return ptr != MAP_FAILED ? ptr : NULL;
+    const size_t huge = (size_t)2 << 20;
+    return (how & WSR_MAP_HUGE) != 0 ? (bytes + huge - 1) & ~(huge - 1) : bytes;
 }
 
-void wsr_sys_unmap(void *ptr, size_t bytes)
+int wsr_sys_map(size_t bytes, unsigned how, void **out)
 {
-    (void)munmap(ptr, bytes);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    if ((how & WSR_MAP_HUGE) != 0)
+        flags |= MAP_HUGETLB | 21 << MAP_HUGE_SHIFT; /* 2^21 */
+    if ((how & WSR_MAP_PREFAULT) != 0)
+        flags |= MAP_POPULATE;
+    bytes = mapped_bytes(bytes, how);
+    void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (ptr == MAP_FAILED)
+        return (how & WSR_MAP_HUGE) != 0 ? WSR_EHUGEPAGES : WSR_ENOMEM;
+    if ((how & WSR_MAP_LOCK) != 0 && mlock(ptr, bytes) != 0) {
+        const int error = errno;
+        (void)munmap(ptr, bytes);
+        return error == ENOMEM || error == EPERM || error == EAGAIN ? WSR_EMEMLOCK : WSR_ENOMEM;
+    }
+    *out = ptr;
+    return WSR_OK;
+}
+
+void wsr_sys_unmap(void *ptr, size_t bytes, unsigned how)
+{
+    (void)munmap(ptr, mapped_bytes(bytes, how));
 }
 
 int wsr_sys_uring_disabled(void)

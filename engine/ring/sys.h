@@ -67,9 +67,18 @@ int wsr_sys_reserve(void);
 /* Accepts one connection with the reserve's place, closes it at once (the peer sees the end), for EMFILE. 0 or -errno. */
 int wsr_sys_shed(int listen_fd, int *reserve);
 
-/* Memory of our own, page-aligned, its content unspecified; NULL if there is none. */
-void *wsr_sys_map(size_t bytes);
-void wsr_sys_unmap(void *ptr, size_t bytes);
+enum { /* how memory is mapped */
+    WSR_MAP_PREFAULT = 1, /* all pages now */
+    WSR_MAP_LOCK = 2,     /* and for good (mlock) */
+    WSR_MAP_HUGE = 4      /* in pages of 2 MiB set aside by the system */
+};
+
+/*
+ * Memory of our own, page-aligned, its content unspecified. how: WSR_MAP_*, the same for both. Returns 0, WSR_ENOMEM,
+ * WSR_EMEMLOCK, WSR_EHUGEPAGES.
+ */
+WSR_MUST_USE int wsr_sys_map(size_t bytes, unsigned how, void **out);
+void wsr_sys_unmap(void *ptr, size_t bytes, unsigned how);
 
 /* Why io_uring may be refused here: the sysctl kernel.io_uring_disabled (0 if the kernel has none), and whether a seccomp filter is on. */
 int wsr_sys_uring_disabled(void);

@@ -42,8 +42,9 @@ static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *confi
 {
     unsigned n, buffer_bytes;
     complete_buffers(config, incremental, &n, &buffer_bytes);
-    if (!wsr_arena_map(&ring->arena, ring->allocator, n, buffer_bytes))
-        return WSR_ENOMEM;
+    const int error = wsr_arena_map(&ring->arena, ring->allocator, n, buffer_bytes, config->map);
+    if (error < 0)
+        return error;
     *sys_error = wsr_arena_register(&ring->arena, &ring->io, incremental);
     if (*sys_error == 0)
         return 0;

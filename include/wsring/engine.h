@@ -59,6 +59,14 @@ typedef struct wsr_config {
     bool sqpoll;                     /* [no] */
     uint32_t sqpoll_idle_ms;         /* [1000] */
     uint32_t sqpoll_cpu;             /* [0: any] */
+    /*
+     * Memory of the engine's own, mapped at its start: messages, outboxes and the table of connections come out of it, and of the
+     * allocator only what finds no room there [0; at most 64 GiB]. How that and the receive buffers are mapped:
+     */
+    uint64_t reserve_bytes;
+    bool prefault;                   /* all pages at once, so that none faults later [no] */
+    bool lock_memory;                /* and never swapped: finite, and refused with WSR_EMEMLOCK beyond RLIMIT_MEMLOCK [no] */
+    bool huge_pages;                 /* in pages of 2 MiB that the system has set aside, or WSR_EHUGEPAGES [no] */
 } wsr_config;
 
 #define WSR_CONFIG_INIT { .size = sizeof(wsr_config) }
@@ -66,7 +74,8 @@ typedef struct wsr_config {
 enum { WSR_WITHOUT_INCREMENTAL = 1, WSR_WITHOUT_MULTISHOT = 2, WSR_WITHOUT_DEFER_TASKRUN = 4 };
 
 /*
- * Opens an engine on this thread. config NULL: all defaults. Returns 0; WSR_ECONFIG; WSR_ENOMEM; WSR_ESYS (errno set);
+ * Opens an engine on this thread. config NULL: all defaults. Returns 0; WSR_ECONFIG; WSR_ENOMEM; WSR_EMEMLOCK, WSR_EHUGEPAGES
+ * (only where asked for); WSR_ESYS (errno set);
  * WSR_EURING_SECCOMP, WSR_EURING_SYSCTL, WSR_EURING_MEMLOCK, WSR_EURING_KERNEL: io_uring is not to be had, and
  * wsr_error_text says what to do. *out is written only on success.
  */

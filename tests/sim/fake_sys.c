@@ -184,10 +184,10 @@ int wsr_sys_shed(int listen_fd, int *reserve)
     return result;
 }
 
-void *wsr_sys_map(size_t bytes)
+int wsr_sys_map(size_t bytes, unsigned how, void **out)
 {
     if (sim_injected(SIM_MAP) != 0)
-        return NULL;
+        return (how & WSR_MAP_HUGE) != 0 ? WSR_EHUGEPAGES : (how & WSR_MAP_LOCK) != 0 ? WSR_EMEMLOCK : WSR_ENOMEM;
     struct map *found = NULL;
     for (unsigned i = 0; i < MAPS_KEPT && found == NULL; i++)
         if (!maps[i].used && maps[i].bytes == bytes)
@@ -208,11 +208,13 @@ void *wsr_sys_map(size_t bytes)
     }
     found->used = true;
     sim_world.maps_n++;
-    return found->ptr;
+    *out = found->ptr;
+    return WSR_OK;
 }
 
-void wsr_sys_unmap(void *ptr, size_t bytes)
+void wsr_sys_unmap(void *ptr, size_t bytes, unsigned how)
 {
+    (void)how;
     sim_unmapped(ptr, bytes);
     for (unsigned i = 0; i < MAPS_KEPT; i++) {
         if (maps[i].ptr != ptr || !maps[i].used)
