@@ -306,8 +306,9 @@ bool wsr_front_waits(const struct wsr_connection *c)
 
 struct wsr_chunk *wsr_front_turn(struct wsr_connection *c)
 {
-    struct wsr_chunk *waiting = c->front->waiting;
-    c->front->waiting = NULL;
+    struct wsr_chunk *waiting = wsr_front_waits(c) ? c->front->waiting : NULL; /* a front can be gone: another attempt was begun */
+    if (waiting != NULL)
+        c->front->waiting = NULL;
     return waiting;
 }
 

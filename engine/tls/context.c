@@ -97,6 +97,8 @@ static int take_config(struct wsr_tls *tls, const wsr_tls_config *from)
         return WSR_ECONFIG;
     if (config->key != NULL && config->certificate == NULL)
         return WSR_ECONFIG;
+    if (config->tls13_only && config->ciphersuites != NULL && config->ciphersuites[0] == '\0')
+        return WSR_ECONFIG;
     if (config->alpn == NULL)
         config->alpn = ALPN_DEFAULT;
     error = copy_texts(tls);
@@ -141,7 +143,9 @@ static int set_ciphers(SSL_CTX *ctx, const wsr_tls_config *config, char *why, si
     const char *ciphers = config->ciphers != NULL ? config->ciphers : CIPHERS_DEFAULT;
     if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
         return wsr_tls_complain(why, cap, "no cipher of TLS 1.2 in \"%s\"", ciphers);
-    if (config->ciphersuites != NULL && SSL_CTX_set_ciphersuites(ctx, config->ciphersuites) != 1)
+    if (config->ciphersuites != NULL && config->ciphersuites[0] == '\0')
+        SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+    else if (config->ciphersuites != NULL && SSL_CTX_set_ciphersuites(ctx, config->ciphersuites) != 1)
         return wsr_tls_complain(why, cap, "no cipher suite of TLS 1.3 in \"%s\"", config->ciphersuites);
     return WSR_OK;
 }

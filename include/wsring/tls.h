@@ -33,7 +33,7 @@ typedef struct wsr_tls_config {
     bool verify_none;          /* client: DANGEROUS, believe any certificate: anybody in between can read and change everything */
     bool tls13_only;           /* [1.2 and 1.3] */
     const char *ciphers;       /* of 1.2, as OpenSSL writes them [NULL: those with forward secrecy and AEAD] */
-    const char *ciphersuites;  /* of 1.3 [NULL: OpenSSL's] */
+    const char *ciphersuites;  /* of 1.3; "": 1.2 only [NULL: OpenSSL's] */
     const char *alpn;          /* protocols, best first, comma-separated [NULL: "http/1.1"] */
     bool no_resumption;        /* server: give no tickets; client: keep none */
     const char *keylog;        /* append the session secrets to this file (NSS key log): who has it can decrypt what is recorded
