@@ -82,6 +82,9 @@ needs_test()
     need openssl has_command openssl
     need python3-websockets has_python websockets
     need python3-aiohttp has_python aiohttp
+    need libwebsockets-dev has_header libwebsockets.h
+    need nginx-light has_file /usr/sbin/nginx
+    need haproxy has_file /usr/sbin/haproxy
     need nodejs has_command node
     need tshark has_command tshark
     need chromium has_command chromium
@@ -142,11 +145,28 @@ needs_fresh() { need debootstrap has_command debootstrap; }
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 
+as_root()
+{
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 apt()
 {
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+}
+
+servers_new=()
+# Debian starts a server when it is installed, and at every boot. What only tests start, on ports of their own, must not be one on this host.
+keep_servers_off()
+{
+    case " ${missing[*]} " in *" nginx-light "* | *" haproxy "*) ;; *) return ;; esac
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        # shellcheck disable=SC2016 # the script's own
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null && as_root chmod 755 /usr/sbin/policy-rc.d
+        trap 'rm -f "$log"; as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    has_file /usr/sbin/nginx || servers_new+=(nginx)
+    has_file /usr/sbin/haproxy || servers_new+=(haproxy)
 }
 
 install_packages()
@@ -156,10 +176,14 @@ install_packages()
     [ "$(id -u)" -eq 0 ] || has_command sudo ||
         fail "missing: $list. Not root, and no sudo: run 'apt-get install $list' as root, or 'tools/setup.sh $purpose'."
     say "installing with apt: $list"
+    keep_servers_off
     compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null || apt update
     # A stale package list names versions that the mirror no longer has: refresh it once before giving up.
     apt install -y --no-install-recommends "${missing[@]}" ||
         { apt update && apt install -y --no-install-recommends "${missing[@]}"; }
+    local result=$?
+    [ ${#servers_new[@]} -eq 0 ] || ! has_command systemctl || as_root systemctl --quiet disable "${servers_new[@]}" >>"$log" 2>&1
+    return $result
 }
 
 install_npm_peers()
