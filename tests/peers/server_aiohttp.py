@@ -1,5 +1,7 @@
-"""python3-aiohttp as an echo server for `wsring load`. Prints its port."""
+"""python3-aiohttp as an echo server for `wsring load`. Arguments, if TLS is wanted: certificate, key. Prints its port."""
 import asyncio
+import ssl
+import sys
 
 from aiohttp import WSMsgType, web
 
@@ -20,7 +22,11 @@ async def main():
     app.router.add_get("/", echo)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    tls = None
+    if len(sys.argv) > 1:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[1], sys.argv[2])
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     print(site._server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Future()
