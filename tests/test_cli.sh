@@ -56,7 +56,6 @@ for wrong in "--origin example.com" "--path chat" "--subprotocol a/b"; do
 done
 bad 'which server' load
 bad 'http://127.0.0.1/.*ws://' load http://127.0.0.1/
-bad 'wss:.*TLS' load wss://127.0.0.1/
 bad 'one URL' load ws://127.0.0.1:1/ ws://127.0.0.1:2/
 bad '-c 0' load -c 0 ws://127.0.0.1:1/
 bad '-s 9-3' load -s 9-3 ws://127.0.0.1:1/
@@ -179,6 +178,14 @@ run "$wsring" load "ws://127.0.0.1:$port/" -n 100 -c 2 -s 4KiB --deflate
 check "serve compresses for those who offer it, and load says so" eval 'exits 0 && out_has "^deflate   100 echoes came compressed$"'
 run "$wsring" load "ws://127.0.0.1:$port/" -n 100 -c 2 -s 4KiB
 check "nothing is compressed for those who do not" eval 'exits 0 && ! out_has "^deflate"'
+kill -TERM "$server"
+ends "$server"
+
+serve tls --tls-self-signed
+run "$wsring" load "wss://localhost:$port/" -n 400 -c 4 -s 0-64KiB -d 3 --mix --fragment 25% --ping 10% --deflate --insecure
+check "load over TLS" eval 'exits 0 && out_has "^sent 400 = echoed 400 .* closes: 1000 x 4$" && err_has "insecure"'
+run "$wsring" load "wss://localhost:$port/" -n 4 -c 1
+check "load believes no certificate that it cannot trust" eval 'exits 1 && out_has "WSR_ETLS_CERTIFICATE x 1"'
 kill -TERM "$server"
 ends "$server"
 
