@@ -1,6 +1,6 @@
 /*
  * tests/sim/fake_resolve.c - ring/resolve.h on the simulated host: what names there are is the test's to say (sim_name), and
- * an answer is an event that comes in its time, or never.
+ * an answer is an event that comes in its time, or never. And what there is at their addresses (sim_place).
  */
 #include "sim/kernel.h"
 
@@ -17,6 +17,13 @@ static struct name {
     unsigned n;
 } names[NAMES_MAX];
 static unsigned names_n;
+
+static struct place {
+    union wsr_address address; /* port 0 */
+    uint64_t delay_ns;
+    int error;
+} places[NAMES_MAX];
+static unsigned places_n;
 
 enum job_state { JOB_FREE, JOB_ASKED, JOB_ANSWERED };
 
@@ -35,7 +42,7 @@ struct wsr_resolver {
 
 void sim_names_reset_all(void)
 {
-    names_n = 0;
+    names_n = places_n = 0;
     for (unsigned i = 0; i < JOBS_MAX; i++) {
         jobs[i].state = JOB_FREE;
         jobs[i].generation++;
@@ -65,6 +72,40 @@ void sim_name(const char *host, uint64_t delay_ns, const char *error, const char
             abort();
         memcpy(&name->addresses[name->n++], &address, len);
     }
+}
+
+void sim_place(const char *address, uint64_t delay_ns, int error)
+{
+    socklen_t len;
+    union wsr_address to;
+    if (wsr_sys_address(address, 0, &to, &len) < 0)
+        abort();
+    unsigned i = 0;
+    while (i < places_n && memcmp(&places[i].address, &to, sizeof to) != 0)
+        i++;
+    if (i == NAMES_MAX) {
+        fprintf(stderr, "sim_place: too many places\n");
+        abort();
+    }
+    places_n += i == places_n;
+    places[i] = (struct place){to, delay_ns, error};
+}
+
+uint64_t sim_place_of(const union wsr_address *address, int *error)
+{
+    union wsr_address to = *address;
+    if (to.any.sa_family == AF_UNIX)
+        return 0;
+    to.in4.sin_port = 0;
+    for (unsigned i = 0; i < places_n; i++) {
+        const size_t len = to.any.sa_family == AF_INET ? sizeof to.in4 : sizeof to.in6;
+        if (memcmp(&places[i].address, &to, len) != 0)
+            continue;
+        if (places[i].error != 0)
+            *error = places[i].error;
+        return places[i].delay_ns;
+    }
+    return 0;
 }
 
 int wsr_resolver_open(struct wsr_resolver **out)

@@ -182,6 +182,7 @@ void sim_side_event(enum sim_event_type type, struct sim_side *side, uint64_t ar
 /* fake_resolve.c */
 void sim_name_event(void *who, uint64_t generation);
 void sim_names_reset_all(void);
+uint64_t sim_place_of(const union wsr_address *address, int *error); /* its delay; *error as told, else untouched */
 
 /* ops.c */
 void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe);

@@ -103,6 +103,12 @@ uint64_t sim_calls(enum sim_call call);
  */
 void sim_name(const char *host, uint64_t delay_ns, const char *error, const char *addresses);
 
+/*
+ * What a connect to this numeric address meets, at any port, delay_ns after it was begun (UINT64_MAX: nothing, ever): error
+ * (positive errno), or, if that is 0, the listener on the port, to which all addresses are one. Forgotten by sim_reset.
+ */
+void sim_place(const char *address, uint64_t delay_ns, int error);
+
 /* Open descriptors, rings and mappings: 0 at the end of a run without leaks. text, if not NULL, gets what they are. */
 unsigned sim_leaks(char *text, size_t cap);
 

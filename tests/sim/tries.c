@@ -179,10 +179,15 @@ static void try_connect(struct sim_op *op)
         return;
     }
     int error = file->side != NULL ? EISCONN : sim_injected(SIM_CONNECT);
+    const uint64_t delay_ns = error == 0 ? sim_place_of(&op->address, &error) : 0;
+    if (delay_ns == UINT64_MAX) {
+        op->state = SIM_SCHEDULED; /* for nothing: only a cancel ends it */
+        return;
+    }
     struct sim_file *listener = error == 0 ? sim_listener_on(ntohs(op->address.in4.sin_port)) : NULL;
     if (listener == NULL) {
         sim_stats.refused += error == 0;
-        sim_op_end_later(op, error != 0 ? -error : -ECONNREFUSED, 0, sim_up_to(sim_knobs.latency_ns_max) * 2);
+        sim_op_end_later(op, error != 0 ? -error : -ECONNREFUSED, 0, delay_ns + sim_up_to(sim_knobs.latency_ns_max) * 2);
         return;
     }
     uint64_t at_ns;
@@ -190,7 +195,7 @@ static void try_connect(struct sim_op *op)
     file->side->file = file;
     op->connected = true;
     op->state = SIM_SCHEDULED;
-    sim_event(SIM_EVENT_OP, at_ns, op, op->generation);
+    sim_event(SIM_EVENT_OP, at_ns + delay_ns, op, op->generation);
 }
 
 static void try_poll(struct sim_op *op)

@@ -1,0 +1,567 @@
+/*
+ * tests/sim_dial.c - from a name to a connection, on the simulated host: slow and failing resolvers, addresses that hang, refuse
+ * or answer late, each in virtual time and to the millisecond; and every call of it failing in its turn. Nothing is left open,
+ * and CLOSED comes once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "client/dial.h"
+#include "lib/one.h"
+#include "sim/sim.h"
+
+enum { NEVER_PORT = 7 };
+
+static char url[64];
+static uint64_t begun_ns;
+
+static void open_one(struct one *o, uint64_t seed)
+{
+    sim_reset(seed);
+    one_open(o, NULL);
+}
+
+static wsr_conn connect_to(struct one *o, const char *host, unsigned port)
+{
+    wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
+    snprintf(url, sizeof url, "ws://%s:%u/", host, port);
+    config.url = url;
+    config.connect_timeout_ns = 5 * SECOND;
+    wsr_conn conn = 0;
+    assert_int_equal(wsr_connect(o->engine, &config, &conn), WSR_OK);
+    begun_ns = sim_now_ns();
+    return conn;
+}
+
+/* Polls until both ends are open, and says how long that took. The wheel's tick is about a millisecond. */
+static uint64_t time_to_open(struct one *o)
+{
+    while (o->opened < 2 && o->closed == 0 && sim_now_ns() < begun_ns + 100 * SECOND) {
+        wsr_event ev[8];
+        int n = wsr_poll(o->engine, ev, 8, 10 * (int64_t)SECOND);
+        assert_true(n >= 0);
+        for (int i = 0; i < n; i++) {
+            o->opened += ev[i].type == WSR_EVENT_OPEN;
+            o->closed += ev[i].type == WSR_EVENT_CLOSED;
+        }
+    }
+    assert_int_equal(o->opened, 2);
+    assert_int_equal(o->closed, 0);
+    return sim_now_ns() - begun_ns;
+}
+
+static void expect_about(uint64_t ns, uint64_t expected_ns)
+{
+    if (ns < expected_ns || ns > expected_ns + 4 * MS)
+        fail_msg("%llu ns, not %llu", (unsigned long long)ns, (unsigned long long)expected_ns);
+}
+
+static void expect_failure(struct one *o, int cause, int sys_errno, const char *detail, uint64_t after_ns)
+{
+    one_poll(o, 60 * SECOND);
+    assert_int_equal(o->opened, 0);
+    assert_int_equal(o->closed, 1);
+    assert_int_equal(o->record.cause, cause);
+    assert_int_equal(o->record.sys_errno, sys_errno);
+    assert_int_equal(o->record.code, WSR_CLOSE_ABNORMAL);
+    assert_int_equal(o->record.lifetime_ns, 0);
+    assert_false(o->record.clean);
+    if (detail == NULL)
+        assert_null(o->record.detail);
+    expect_about(o->closed_at_ns - begun_ns, after_ns);
+}
+
+/* ---- names ---- */
+
+static void a_name_is_resolved(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 1);
+    sim_name("server.example", 80 * MS, NULL, "10.0.0.1");
+    connect_to(&o, "server.example", o.port);
+    expect_about(time_to_open(&o), 80 * MS);
+    one_close(&o);
+}
+
+static void a_numeric_host_is_not_asked_for(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 2);
+    connect_to(&o, "[::1]", o.port);
+    time_to_open(&o);
+    assert_int_equal(sim_calls(SIM_RESOLVE), 0);
+    assert_int_equal(sim_calls(SIM_SOCKET), 1);
+    one_close(&o);
+}
+
+static char last_detail[160];
+
+static void detail_of_closed(struct one *o)
+{
+    last_detail[0] = '\0';
+    while (o->closed == 0) {
+        wsr_event ev[8];
+        int n = wsr_poll(o->engine, ev, 8, 60 * (int64_t)SECOND);
+        assert_true(n > 0);
+        for (int i = 0; i < n; i++) {
+            const wsr_close_record *record = wsr_event_close_record(&ev[i]);
+            if (record == NULL)
+                continue;
+            o->closed++;
+            o->record = *record;
+            snprintf(last_detail, sizeof last_detail, "%s", record->detail != NULL ? record->detail : "");
+        }
+    }
+}
+
+static void what_the_resolver_says_is_in_the_record(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 3);
+    sim_name("broken.example", 30 * MS, "Temporary failure in name resolution", NULL);
+    connect_to(&o, "broken.example", o.port);
+    detail_of_closed(&o);
+    assert_int_equal(o.record.cause, WSR_ERESOLVE);
+    assert_string_equal(last_detail, "Temporary failure in name resolution");
+    o.closed = 0;
+    connect_to(&o, "nowhere.example", o.port);
+    detail_of_closed(&o);
+    assert_int_equal(o.record.cause, WSR_ERESOLVE);
+    assert_string_equal(last_detail, "Name or service not known");
+    one_close(&o);
+}
+
+static void a_resolver_that_hangs_is_given_up(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 4);
+    sim_name("slow.example", UINT64_MAX, NULL, "10.0.0.1");
+    connect_to(&o, "slow.example", o.port);
+    detail_of_closed(&o);
+    expect_about(sim_now_ns() - begun_ns, 5 * SECOND);
+    assert_int_equal(o.record.cause, WSR_ETIMEOUT_CONNECT);
+    assert_string_equal(last_detail, "the name was not resolved in time");
+    one_close(&o);
+}
+
+static void the_deadline_is_of_both_together(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 5);
+    sim_name("slow.example", 4 * SECOND, NULL, "10.0.0.1");
+    sim_place("10.0.0.1", UINT64_MAX, 0);
+    connect_to(&o, "slow.example", o.port);
+    expect_failure(&o, WSR_ETIMEOUT_CONNECT, 0, NULL, 5 * SECOND);
+    one_close(&o);
+}
+
+/* An answer for whom nobody waits any more is nobody's; the slot may be another's by then. */
+static void a_late_answer_is_dropped(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 6);
+    sim_name("slow.example", 1 * SECOND, NULL, "10.0.0.1");
+    for (unsigned i = 0; i < 2; i++) {
+        wsr_conn conn = connect_to(&o, "slow.example", o.port);
+        one_poll(&o, 100 * MS);
+        o.closed = 0;
+        if (i == 0)
+            assert_int_equal(wsr_close(o.engine, conn, 1000, SLICE("")), WSR_OK);
+        else
+            assert_int_equal(wsr_abort(o.engine, conn), WSR_OK);
+        assert_int_equal(wsr_close(o.engine, conn, 1000, SLICE("")), WSR_ESTATE);
+        one_poll(&o, 3 * SECOND);
+        assert_int_equal(o.closed, 1);
+        assert_int_equal(o.opened, 0);
+        assert_int_equal(o.record.cause, WSR_EABORTED);
+        assert_int_equal(o.record.by, WSR_BY_LOCAL);
+        assert_non_null(o.record.local_file);
+        assert_int_equal(wsr_close(o.engine, conn, 1000, SLICE("")), WSR_ESTALE);
+    }
+    one_close(&o);
+}
+
+static void no_resolver_is_an_end_like_others(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 7);
+    sim_name("server.example", 0, NULL, "10.0.0.1");
+    sim_fail(SIM_EVENTFD, 1, EMFILE);
+    connect_to(&o, "server.example", o.port);
+    expect_failure(&o, WSR_ESYS, EMFILE, NULL, 0);
+    o.closed = 0;
+    sim_fail(SIM_RESOLVE, 1, EAGAIN);
+    connect_to(&o, "server.example", o.port);
+    expect_failure(&o, WSR_ESYS, EAGAIN, NULL, 0);
+    connect_to(&o, "server.example", o.port); /* it was that once */
+    o.closed = 0;
+    time_to_open(&o);
+    one_close(&o);
+}
+
+/* ---- addresses ---- */
+
+static void an_address_that_hangs_has_250_ms(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 10);
+    sim_name("server.example", 0, NULL, "2001:db8::1 10.0.0.1");
+    sim_place("2001:db8::1", UINT64_MAX, 0);
+    connect_to(&o, "server.example", o.port);
+    expect_about(time_to_open(&o), 250 * MS);
+    assert_int_equal(sim_calls(SIM_SOCKET), 2);
+    one_poll(&o, SECOND);
+    assert_int_equal(o.closed, 0);
+    one_close(&o);
+}
+
+static void one_that_fails_is_followed_at_once(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 11);
+    sim_name("server.example", 0, NULL, "2001:db8::1 10.0.0.1 10.0.0.2 10.0.0.3");
+    sim_place("2001:db8::1", 0, ENETUNREACH);
+    sim_place("10.0.0.1", 20 * MS, ECONNREFUSED);
+    sim_place("10.0.0.2", 30 * MS, EHOSTUNREACH);
+    connect_to(&o, "server.example", o.port);
+    expect_about(time_to_open(&o), 50 * MS);
+    one_close(&o);
+}
+
+/* Late is not lost: those that were begun go on, and any may win. */
+static void the_first_may_win_after_others_were_begun(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 12);
+    sim_name("server.example", 0, NULL, "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4");
+    sim_place("10.0.0.1", 600 * MS, 0);
+    sim_place("10.0.0.2", UINT64_MAX, 0);
+    sim_place("10.0.0.3", UINT64_MAX, 0);
+    connect_to(&o, "server.example", o.port);
+    expect_about(time_to_open(&o), 600 * MS);
+    assert_int_equal(sim_calls(SIM_SOCKET), 3); /* at 0, 250 and 500 ms */
+    one_close(&o);
+}
+
+static void all_fail_and_the_record_says_how(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int first, second, third, said;
+    } rows[] = {
+        {ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT, ETIMEDOUT},
+        {ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ETIMEDOUT}, /* that this host has no way there says least */
+        {ENETUNREACH, EADDRNOTAVAIL, ENETUNREACH, ENETUNREACH},
+        {ENETUNREACH, ECONNREFUSED, EADDRNOTAVAIL, ECONNREFUSED},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct one o;
+        open_one(&o, 13);
+        sim_name("server.example", 0, NULL, "10.0.0.1 10.0.0.2 10.0.0.3");
+        sim_place("10.0.0.1", 10 * MS, rows[i].first);
+        sim_place("10.0.0.2", 10 * MS, rows[i].second);
+        sim_place("10.0.0.3", 10 * MS, rows[i].third);
+        connect_to(&o, "server.example", o.port);
+        expect_failure(&o, WSR_ECONNECT, rows[i].said, NULL, 30 * MS);
+        one_close(&o);
+    }
+}
+
+static void nobody_listens(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 14);
+    connect_to(&o, "127.0.0.1", NEVER_PORT);
+    expect_failure(&o, WSR_ECONNECT, ECONNREFUSED, NULL, 0);
+    one_close(&o);
+}
+
+static void no_descriptor_for_any_address(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 15);
+    sim_name("server.example", 0, NULL, "10.0.0.1 10.0.0.2");
+    sim_fail(SIM_SOCKET, 1, EMFILE);
+    sim_fail(SIM_SOCKET, 2, EMFILE);
+    connect_to(&o, "server.example", o.port);
+    expect_failure(&o, WSR_ECONNECT, EMFILE, NULL, 0);
+    one_close(&o);
+}
+
+static void closed_in_the_midst_of_many(void **unused)
+{
+    (void)unused;
+    for (unsigned abort = 0; abort < 2; abort++) {
+        struct one o;
+        open_one(&o, 16);
+        sim_name("server.example", 0, NULL, "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4");
+        for (unsigned i = 1; i <= 4; i++) {
+            char place[16];
+            snprintf(place, sizeof place, "10.0.0.%u", i);
+            sim_place(place, UINT64_MAX, 0);
+        }
+        wsr_conn conn = connect_to(&o, "server.example", o.port);
+        one_poll(&o, 600 * MS);
+        assert_int_equal(sim_calls(SIM_SOCKET), 3);
+        assert_int_equal(abort ? wsr_abort(o.engine, conn) : wsr_close(o.engine, conn, 1001, SLICE("never mind")), WSR_OK);
+        one_poll(&o, 10 * MS);
+        assert_int_equal(o.closed, 1);
+        assert_int_equal(o.record.cause, WSR_EABORTED);
+        wsr_engine_statistics stats;
+        wsr_engine_stats(o.engine, &stats, sizeof stats);
+        assert_int_equal(stats.open, 0);
+        one_close(&o);
+    }
+}
+
+static void a_bad_code_is_no_close(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 17);
+    sim_place("10.0.0.1", 50 * MS, 0);
+    wsr_conn conn = connect_to(&o, "10.0.0.1", o.port);
+    assert_int_equal(wsr_close(o.engine, conn, 1006, SLICE("")), WSR_EBADCODE);
+    assert_int_equal(wsr_close(o.engine, conn, 1000, SLICE("\xff")), WSR_EBADUTF8);
+    assert_int_equal(wsr_send(o.engine, conn, WSR_TEXT, SLICE("early")), WSR_ESTATE);
+    time_to_open(&o);
+    one_close(&o);
+}
+
+/* The handshake's clock starts with the connection, not with the dial. */
+static void the_handshake_has_its_own_time(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(18);
+    one_open_limits(&o, &(wsr_limits){.handshake_timeout_ns = 1 * SECOND, .close_timeout_ns = 1 * SECOND});
+    int listener = sim_peer_listen(9000);
+    sim_place("10.0.0.1", 4 * SECOND, 0);
+    connect_to(&o, "10.0.0.1", 9000);
+    one_poll(&o, 4 * SECOND + 900 * MS);
+    assert_int_equal(o.closed, 0);
+    int peer = sim_peer_accept(listener);
+    assert_true(peer >= 0);
+    one_poll(&o, 3 * SECOND);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(o.record.cause, WSR_ETIMEOUT_HANDSHAKE);
+    sim_peer_close(peer);
+    sim_peer_close(listener);
+    one_close(&o);
+}
+
+/* ---- order ---- */
+
+static void families_take_turns(void **unused)
+{
+    (void)unused;
+    static const char *const rows[][2] = {
+        {"", ""},         {"4", "4"},           {"6", "6"},           {"46", "46"},         {"64", "64"},
+        {"6644", "6464"}, {"4466", "4646"},     {"6664", "6466"},     {"66664444", "64646464"}, {"4", "4"},
+        {"4446", "4644"}, {"6464", "6464"},     {"466666", "466666"}, {"644444", "644444"},     {"6446446", "6464644"},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        union wsr_ip_address addresses[8];
+        const unsigned n = (unsigned)strlen(rows[i][0]);
+        unsigned next[2] = {0, 0}, seen[2] = {0, 0};
+        memset(addresses, 0, sizeof addresses);
+        for (unsigned k = 0; k < n; k++) {
+            const bool six = rows[i][0][k] == '6';
+            addresses[k].any.sa_family = six ? AF_INET6 : AF_INET;
+            addresses[k].in4.sin_port = (uint16_t)next[six]++; /* which of its family it was */
+        }
+        wsr_dial_order(addresses, n);
+        for (unsigned k = 0; k < n; k++) {
+            const bool six = rows[i][1][k] == '6';
+            assert_int_equal(addresses[k].any.sa_family, six ? AF_INET6 : AF_INET);
+            assert_int_equal(addresses[k].in4.sin_port, seen[six]++);
+        }
+    }
+}
+
+/* ---- the engine closes ---- */
+
+static void the_engine_closes_in_any_phase(void **unused)
+{
+    (void)unused;
+    for (uint64_t ms = 0; ms < 900; ms += 10) {
+        struct one o;
+        open_one(&o, 20 + ms);
+        sim_name("server.example", 100 * MS, NULL, "10.0.0.1 2001:db8::1 10.0.0.2");
+        sim_place("10.0.0.1", UINT64_MAX, 0);
+        sim_place("2001:db8::1", 500 * MS, ECONNREFUSED);
+        sim_place("10.0.0.2", 150 * MS, 0);
+        connect_to(&o, "server.example", o.port);
+        connect_to(&o, "nowhere.example", o.port);
+        one_poll(&o, ms * MS);
+        assert_true(o.closed <= 1);
+        one_close(&o);
+    }
+}
+
+/* ---- every call fails in its turn ---- */
+
+enum { CONNECTIONS = 4 };
+
+static uint64_t allocations, fail_at;
+static char now_failing[80];
+
+static void *fail_alloc(void *context, size_t size)
+{
+    (void)context;
+    return ++allocations == fail_at ? NULL : malloc(size);
+}
+
+static void *fail_resize(void *context, void *ptr, size_t old_size, size_t size)
+{
+    (void)context, (void)old_size;
+    return ++allocations == fail_at ? NULL : realloc(ptr, size);
+}
+
+static void fail_release(void *context, void *ptr, size_t size)
+{
+    (void)context, (void)size;
+    free(ptr);
+}
+
+static const wsr_allocator failing = {NULL, fail_alloc, fail_resize, fail_release};
+
+static unsigned begin_all(struct one *o)
+{
+    static const char *const hosts[CONNECTIONS] = {"server.example", "nowhere.example", "slow.example", "10.0.0.3"};
+    unsigned begun = 0;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
+        snprintf(url, sizeof url, "ws://%s:%u/", hosts[i], (unsigned)o->port);
+        config.url = url;
+        config.connect_timeout_ns = 5 * SECOND;
+        wsr_conn conn;
+        begun += wsr_connect(o->engine, &config, &conn) == WSR_OK;
+    }
+    return begun;
+}
+
+/* Polls until every connection of ours has opened and been cut, or failed. Returns how many CLOSED of clients there were. */
+static unsigned play(struct one *o, unsigned begun)
+{
+    unsigned closed = 0;
+    const uint64_t end_ns = sim_now_ns() + 60 * SECOND;
+    wsr_engine_statistics stats = {0};
+    do {
+        wsr_event ev[4];
+        int n = wsr_poll(o->engine, ev, 4, 100 * (int64_t)MS);
+        assert_true(n >= 0 || n == WSR_ESYS);
+        for (int i = 0; i < n; i++) {
+            if (ev[i].type == WSR_EVENT_OPEN)
+                (void)!wsr_abort(o->engine, ev[i].conn);
+            closed += ev[i].type == WSR_EVENT_CLOSED;
+        }
+        wsr_engine_stats(o->engine, &stats, sizeof stats);
+        if (sim_now_ns() > end_ns)
+            fail_msg("no end when this failed: %s; %u begun, %u slots open", now_failing, begun, (unsigned)stats.open);
+    } while (stats.open > 0);
+    return closed - (unsigned)stats.accepted;
+}
+
+static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
+{
+    struct one o;
+    snprintf(now_failing, sizeof now_failing, "seed %llu, call %u, number %llu, errno %d", (unsigned long long)seed, kind,
+             (unsigned long long)nth, error);
+    sim_reset(seed);
+    if (seed > 0)
+        sim_chaos();
+    sim_name("server.example", 20 * MS, NULL, "10.0.0.1 2001:db8::1 10.0.0.2");
+    sim_place("10.0.0.1", 20 * SECOND, ETIMEDOUT); /* TCP gives up in the end, also where a cancel has come to nothing */
+    sim_place("2001:db8::1", 500 * MS, ECONNREFUSED);
+    sim_place("10.0.0.2", 150 * MS, 0);
+    sim_name("slow.example", UINT64_MAX, NULL, NULL);
+    wsr_config config = WSR_CONFIG_INIT;
+    config.buffers = 4;
+    config.buffer_bytes = 4096;
+    config.sq_entries = 4;
+    config.allocator = &failing;
+    allocations = fail_at = 0;
+    one_open(&o, &config);
+    const uint64_t before = kind == SIM_CALLS ? allocations : sim_calls((enum sim_call)kind);
+    if (nth > 0 && kind == SIM_CALLS)
+        fail_at = allocations + nth;
+    else if (nth > 0)
+        sim_fail((enum sim_call)kind, nth, error);
+    const unsigned begun = begin_all(&o);
+    assert_int_equal(play(&o, begun), begun);
+    const uint64_t calls = kind == SIM_CALLS ? allocations : sim_calls((enum sim_call)kind);
+    one_close(&o);
+    return calls - before;
+}
+
+static void every_call_fails_in_its_turn(void **unused)
+{
+    (void)unused;
+    static const struct {
+        unsigned call;
+        int error;
+    } kinds[] = {
+        {SIM_RESOLVE, EAGAIN}, {SIM_CONNECT, ECONNREFUSED}, {SIM_CONNECT, EINTR}, {SIM_SOCKET, EMFILE}, {SIM_EVENTFD, EMFILE},
+        {SIM_CANCEL, EALREADY}, {SIM_POLL, ENOMEM}, {SIM_ENTER, EAGAIN}, {SIM_ENTER, ENOMEM}, {SIM_CALLS, 0},
+    };
+    unsigned worlds = 0;
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+            const uint64_t calls = world(seed, kinds[i].call, 0, 0);
+            assert_true(calls > 0);
+            for (uint64_t nth = 1; nth <= calls; nth++, worlds++)
+                world(seed, kinds[i].call, nth, kinds[i].error);
+        }
+    }
+    printf("%u worlds\n", worlds);
+}
+
+int main(void)
+{
+    if (getenv("SIM_TRACE") != NULL)
+        sim_trace = stderr;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_resolved),
+        cmocka_unit_test(a_numeric_host_is_not_asked_for),
+        cmocka_unit_test(what_the_resolver_says_is_in_the_record),
+        cmocka_unit_test(a_resolver_that_hangs_is_given_up),
+        cmocka_unit_test(the_deadline_is_of_both_together),
+        cmocka_unit_test(a_late_answer_is_dropped),
+        cmocka_unit_test(no_resolver_is_an_end_like_others),
+        cmocka_unit_test(an_address_that_hangs_has_250_ms),
+        cmocka_unit_test(one_that_fails_is_followed_at_once),
+        cmocka_unit_test(the_first_may_win_after_others_were_begun),
+        cmocka_unit_test(all_fail_and_the_record_says_how),
+        cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(no_descriptor_for_any_address),
+        cmocka_unit_test(closed_in_the_midst_of_many),
+        cmocka_unit_test(a_bad_code_is_no_close),
+        cmocka_unit_test(the_handshake_has_its_own_time),
+        cmocka_unit_test(families_take_turns),
+        cmocka_unit_test(the_engine_closes_in_any_phase),
+        cmocka_unit_test(every_call_fails_in_its_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
