@@ -209,12 +209,40 @@ static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const str
 
 /* ---- an attempt ---- */
 
+/* Asks the proxy for the URL's host. */
+static int make_proxy(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
+{
+    const struct wsr_client *client = c->client;
+    const struct wsr_url *proxy = &client->proxy;
+    uint8_t user[WSR_PROXY_USER_MAX], password[WSR_PROXY_USER_MAX];
+    struct wsr_http_out user_out = {user, sizeof user, 0}, password_out = {password, sizeof password, 0};
+    wsr_url_put_decoded(&user_out, proxy->user);
+    wsr_url_put_decoded(&password_out, proxy->password);
+    struct wsr_proxy_ask ask = {
+        .kind = proxy->scheme == WSR_URL_HTTP ? WSR_PROXY_CONNECT : WSR_PROXY_SOCKS5,
+        .host = url->host,
+        .port = url->port,
+        .user = {proxy->user.ptr != NULL ? user : NULL, user_out.len},
+        .password = {password, password_out.len},
+    };
+    char host[WSR_URL_HOST_MAX + 1];
+    union wsr_address address;
+    socklen_t len;
+    memcpy(host, url->host.ptr, url->host.len);
+    host[url->host.len] = '\0';
+    if (url->host_kind != WSR_URL_NAME && wsr_sys_address(host, url->port, &address, &len) == 0)
+        ask.address = url->host_kind == WSR_URL_IPV4 ? (wsr_slice){(const uint8_t *)&address.in4.sin_addr, 4}
+                                                     : (wsr_slice){address.in6.sin6_addr.s6_addr, 16};
+    return wsr_conn_front_proxy(engine, c, &ask, client->config.proxy_timeout_ns);
+}
+
 /* What stands between the transport and the endpoint. */
 static int make_front(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
     const struct wsr_client *client = c->client;
-    if (!wsr_url_is_secure(url))
-        return WSR_OK;
+    int error = client->config.proxy != NULL ? make_proxy(engine, c, url) : WSR_OK;
+    if (error < 0 || !wsr_url_is_secure(url))
+        return error;
     char name[WSR_URL_HOST_MAX + 1];
     struct wsr_http_out out = {(uint8_t *)name, sizeof name - 1, 0};
     wsr_url_put_server_name(&out, url);
