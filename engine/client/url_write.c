@@ -144,7 +144,7 @@ static wsr_slice without(wsr_slice text, size_t n)
 static size_t span_to(wsr_slice text, const char *set)
 {
     size_t n = 0;
-    while (n < text.len && strchr(set, text.ptr[n]) == NULL) /* a NUL ends it, too */
+    while (n < text.len && (text.ptr[n] == '\0' || strchr(set, text.ptr[n]) == NULL))
         n++;
     return n;
 }
