@@ -140,6 +140,29 @@ static void a_pause_that_flickers_leaves_nothing_behind(void **unused)
     one_close(&o);
 }
 
+/* Who has been reset while nobody reads from it is sent to once, not at every poll until the deadline. */
+static void a_broken_sender_is_not_spun_upon(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(13);
+    one_open_limits(&o, &(wsr_limits){.close_timeout_ns = 5 * SECOND});
+    int peer = one_peer(&o);
+    assert_int_equal(wsr_pause_read(o.engine, o.conn), WSR_OK);
+    one_poll(&o, MS);
+    sim_peer_reset(peer);
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_TEXT, SLICE("too late")), WSR_OK);
+    const uint64_t before = sim_stats.operations;
+    for (unsigned i = 0; i < 100; i++)
+        one_poll(&o, MS);
+    assert_in_range(sim_stats.operations - before, 1, 4);
+    assert_int_equal(wsr_resume_read(o.engine, o.conn), WSR_OK);
+    one_poll(&o, MS);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(o.record.messages_unconfirmed, 1);
+    one_close(&o);
+}
+
 /* As another loop would do it: poll until there is nothing, then sleep on the descriptor. */
 static void poll_as_guest(struct one *o)
 {
@@ -351,6 +374,7 @@ int main(void)
         cmocka_unit_test(an_end_behind_a_backlog_waits_its_turn),
         cmocka_unit_test(a_backlog_without_events_does_not_spin),
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
+        cmocka_unit_test(a_broken_sender_is_not_spun_upon),
         cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
         cmocka_unit_test(a_guest_is_woken_for_what_is_left),
         cmocka_unit_test(the_memory_limit_holds_up_no_end),

@@ -15,6 +15,8 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     }
     if ((c->armed & WSR_ARMED_SEND) != 0)
         return; /* its completion comes back here */
+    if (c->ep.close.state == WSR_CS_BROKEN)
+        return; /* what flew when sending failed flies no more: trying again would fail again, poll after poll */
     wsr_slice slices[WSR_RING_SLICES_MAX];
     const bool plain = c->front == NULL;
     unsigned n = plain ? wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX) : wsr_front_drain(engine, c, slices, WSR_RING_SLICES_MAX);
