@@ -13,7 +13,6 @@
 
 #include <wsring/server.h>
 
-#include "base/region.h"
 #include "base/wheel.h"
 #include "proto/endpoint.h"
 #include "ring/ring.h"
@@ -53,7 +52,8 @@ enum { /* wsr_connection.state */
     WSR_CONN_LET_GO = 128,    /* over: cancels are queued, the descriptor goes with the last completion */
     WSR_CONN_CUT = 256,       /* to be closed with a reset */
     WSR_CONN_CONNECTED = 512, /* its transport is there */
-    WSR_CONN_SHAKING = 1024   /* on the shaking list: bytes of a TLS handshake wait for their turn */
+    WSR_CONN_SHAKING = 1024,  /* on the shaking list: bytes of a TLS handshake wait for their turn */
+    WSR_CONN_DOUBTED = 2048   /* silent for too long; judged at its timer's next turn */
 };
 
 struct wsr_connection {
@@ -152,8 +152,7 @@ struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
     wsr_config config;  /* with defaults filled in */
-    const wsr_allocator *allocator; /* region's, where there is one; the engine itself is of region.parent */
-    struct wsr_region region; /* config.reserve_bytes */
+    const wsr_allocator *allocator;
     struct wsr_crypto_stream *crypto;
     struct wsr_table table;
     struct wsr_wheel wheel;

@@ -1,12 +1,16 @@
 /*
  * conn/life.c - a connection from its descriptor to its end: opened, timed, let go, its slot given back.
  */
-#include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "conn/front.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
+
+/* How long somebody is let off: more than a kernel takes to complete what has come, little beside the limit itself. */
+#define DOUBT_PART 128u
+#define DOUBT_NS_MAX UINT64_C(100000000)
 
 void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
 {
@@ -101,7 +105,8 @@ static void set_timer(wsr_engine *engine, struct wsr_connection *c)
 {
     const uint64_t stage = wsr_front_deadline(c);
     const uint64_t deadline = stage != UINT64_MAX ? stage : wsr_endpoint_deadline(&c->ep);
-    if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || deadline < c->timer.at_ns))
+    const bool doubted = (c->state & WSR_CONN_DOUBTED) != 0; /* its deadline has passed, and the timer says until when it is let off */
+    if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || (deadline < c->timer.at_ns && !doubted)))
         wsr_wheel_set(&engine->wheel, &c->timer, deadline);
 }
 
@@ -174,6 +179,23 @@ static bool takes_bytes(struct wsr_connection *c)
     return waits && c->acked_bytes > before;
 }
 
+/*
+ * Nobody is given up at first sight: the application may have been away, and what came meanwhile may still be on its way from
+ * the kernel, behind a receive that had to be armed again. True: it is looked at again a little later.
+ */
+static bool doubt(wsr_engine *engine, const struct wsr_batch *batch, struct wsr_connection *c)
+{
+    bool first = (c->state & WSR_CONN_DOUBTED) == 0 && wsr_keepalive_gives_up(&c->ep, batch->now_ns);
+    c->state &= (uint16_t)~(unsigned)WSR_CONN_DOUBTED;
+    if (!first)
+        return false;
+    c->state |= WSR_CONN_DOUBTED;
+    const wsr_limits *limits = &engine->env.limits;
+    uint64_t ns = (limits->ping_timeout_ns < limits->idle_timeout_ns ? limits->ping_timeout_ns : limits->idle_timeout_ns) / DOUBT_PART;
+    wsr_wheel_set(&engine->wheel, &c->timer, wsr_ns_add(batch->now_ns, ns < DOUBT_NS_MAX ? ns : DOUBT_NS_MAX));
+    return true;
+}
+
 void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
     if (wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0) {
@@ -183,13 +205,13 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
         bool slow = batch->now_ns >= wsr_keepalive_deadline(&c->ep) && takes_bytes(c);
         if (deaf || (slow && wsr_keepalive_gives_up(&c->ep, batch->now_ns)))
             wsr_keepalive_excuse(&c->ep, batch->now_ns);
+        if (doubt(engine, batch, c))
+            return;
     }
     const uint64_t stage = wsr_front_deadline(c);
     if (stage == UINT64_MAX)
         wsr_endpoint_time(&c->ep, batch);
     else if (batch->now_ns >= stage)
         wsr_front_timeout(c, batch->now_ns);
-    if ((c->state & WSR_CONN_CONNECTED) == 0 && (c->ep.flags & WSR_EP_FAILED_HANDSHAKE) != 0) /* nobody to take leave of */
-        wsr_endpoint_ended(&c->ep, batch, WSR_ECONNECT, ETIMEDOUT);
     wsr_conn_after(engine, c);
 }
