@@ -13,6 +13,7 @@
 
 #include <wsring/server.h>
 
+#include "base/region.h"
 #include "base/wheel.h"
 #include "proto/endpoint.h"
 #include "ring/ring.h"
@@ -152,7 +153,8 @@ struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
     wsr_config config;  /* with defaults filled in */
-    const wsr_allocator *allocator;
+    const wsr_allocator *allocator; /* region's, where there is one; the engine itself is of region.parent */
+    struct wsr_region region; /* config.reserve_bytes */
     struct wsr_crypto_stream *crypto;
     struct wsr_table table;
     struct wsr_wheel wheel;
