@@ -10,14 +10,22 @@
 #include "tools/cmd.h"
 #include "tools/text.h"
 
-/* The wall clock of a moment on CLOCK_MONOTONIC, by how long ago it is. */
+/* How far the wall clock is ahead of CLOCK_MONOTONIC, as it was at the first event: so times do not go back when somebody sets the clock. */
+static uint64_t wall_ahead_ns(void)
+{
+    static uint64_t ahead_ns;
+    struct timespec now;
+    if (ahead_ns == 0) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        ahead_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - cmd_now_ns();
+    }
+    return ahead_ns;
+}
+
 static void begin(struct buffer *out, const char *name, uint64_t time_ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t ago_us = (int64_t)(cmd_now_ns() - time_ns) / 1000;
-    const int64_t us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - ago_us;
-    buffer_add_format(out, "{\"event\": \"%s\", \"time\": %" PRId64 ".%06d", name, us / 1000000, (int)(us % 1000000));
+    const uint64_t us = (time_ns + wall_ahead_ns()) / 1000;
+    buffer_add_format(out, "{\"event\": \"%s\", \"time\": %" PRIu64 ".%06" PRIu64, name, us / 1000000, us % 1000000);
 }
 
 static void end(struct buffer *out)

@@ -63,6 +63,8 @@ enum connect_exit report_exit(const wsr_close_record *record, bool opened)
         return CONNECT_CUT;
     case WSR_ETLS_CERTIFICATE:
         return CONNECT_CERTIFICATE;
+    case WSR_EPROXY:
+        return CONNECT_PROXY;
     case WSR_ETIMEOUT_CLOSE:
         return CONNECT_TIMEOUT;
     case WSR_ENOMEM:

@@ -57,7 +57,7 @@ def frames(data):
         payload = data[end - length:end]
         if mask:
             key = data[at + size:at + size + 4]
-            payload = bytes(b ^ key[i & 3] for i, b in enumerate(payload))
+            payload = (int.from_bytes(payload, "big") ^ int.from_bytes((key * (length // 4 + 1))[:length], "big")).to_bytes(length, "big")
         out.append((first, payload))
         at = end
     return out, data[at:]
