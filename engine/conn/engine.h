@@ -75,6 +75,7 @@ struct wsr_connection {
     uint8_t cancelled; /* those of them that a cancel was queued for */
     uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
     bool live;       /* not free */
+    bool queues;     /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
 };
 
 /* First in, first out, linked through one member of the connection: `link` is its offset. */
@@ -85,7 +86,8 @@ struct wsr_conn_list {
 
 #define WSR_LINK(member) offsetof(struct wsr_connection, member)
 
-enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT }; /* wsr_timer.kind */
+/* wsr_timer.kind; those from WSR_TIMER_COMEBACK on are client/comeback.c's */
+enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT, WSR_TIMER_COMEBACK };
 
 #define WSR_TABLE_BLOCK 256u /* slots allocated at a time */
 
@@ -149,6 +151,22 @@ struct wsr_waiting {
     int32_t taken16; /* and its completions, in sixteenths */
 };
 
+/* What room client does about connections that come back; set by the first of them (with env.lost and env.opened). */
+struct wsr_comeback_hooks {
+    /* c's last operation has ended, and it was told as lost (WSR_EP_LOST): it lives on, without a transport, until its next attempt. */
+    void (*down)(wsr_engine *engine, struct wsr_connection *c);
+    /* A timer of the kinds from WSR_TIMER_COMEBACK on fired. */
+    void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
+    /* A data message where c->queues. fragment_bytes 0: as one frame. Returns as wsr_send. */
+    int (*send)(wsr_engine *engine, struct wsr_connection *c, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
+    /* The application closes or aborts c. Returns 0 or an error; 1: nothing was done, for that c's endpoint will do. */
+    int (*leave)(wsr_engine *engine, struct wsr_connection *c, bool abort, uint16_t code, wsr_slice reason, const char *file, int line);
+    /* The engine closes; no connection is left. */
+    void (*closed)(wsr_engine *engine);
+};
+
+struct wsr_buckets;
+
 struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
@@ -178,6 +196,8 @@ struct wsr_engine {
     void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
 
     const struct wsr_client_hooks *clients; /* NULL: no wsr_connect yet */
+    const struct wsr_comeback_hooks *comebacks; /* NULL: no connection came back yet, or could */
+    struct wsr_buckets *buckets;   /* client/buckets.c's; NULL: none was needed yet */
     struct wsr_resolver *resolver; /* NULL: no name was resolved yet */
     int resolver_fd;               /* readable when it has answers; -1: none */
     bool resolver_armed;

@@ -151,16 +151,20 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
         c->fd = -1;
     }
     /* Its lists let go of it by themselves: they look at the slot once more. */
-    if ((c->ep.flags & WSR_EP_CLOSED) == 0 || (c->state & (WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING)) != 0)
+    if ((c->ep.flags & (WSR_EP_CLOSED | WSR_EP_LOST)) == 0 || (c->state & (WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING)) != 0)
         return;
     engine->stats.messages_in += c->ep.messages_in;
     engine->stats.bytes_in += c->ep.bytes_in;
     engine->stats.messages_out += c->ep.out.messages;
     engine->stats.bytes_out += c->ep.out.payload_bytes;
-    engine->stats.open--;
-    engine->stats.closed++;
     wsr_endpoint_fini(&c->ep);
     wsr_front_free(engine, c);
+    if ((c->ep.flags & WSR_EP_LOST) != 0) {
+        engine->comebacks->down(engine, c);
+        return;
+    }
+    engine->stats.open--;
+    engine->stats.closed++;
     if (c->client != NULL)
         engine->clients->freed(engine, c);
     wsr_table_give(engine, c);

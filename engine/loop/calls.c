@@ -12,6 +12,8 @@ int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice pay
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
+    if (c->queues)
+        return engine->comebacks->send(engine, c, opcode, payload, 0);
     int error = wsr_endpoint_send(&c->ep, opcode, payload);
     if (error == WSR_OK)
         wsr_conn_dirty(engine, c);
@@ -44,6 +46,8 @@ int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, ws
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
+    if (c->queues && fragment_bytes > 0)
+        return engine->comebacks->send(engine, c, opcode, payload, fragment_bytes);
     int error = wsr_endpoint_send_fragmented(&c->ep, opcode, payload, fragment_bytes);
     if (error == WSR_OK)
         wsr_conn_dirty(engine, c);
@@ -66,12 +70,21 @@ uint64_t wsr_round_trip_ns(const wsr_engine *engine, wsr_conn conn)
     return c != NULL ? wsr_endpoint_round_trip_ns(&c->ep) : 0;
 }
 
+/* Has client/comeback.c ended it, there being nothing to close between two attempts? *error is what that said. */
+static bool left(wsr_engine *engine, struct wsr_connection *c, bool abort, uint16_t code, wsr_slice reason, const char *file, int line, int *error)
+{
+    *error = engine->comebacks != NULL ? engine->comebacks->leave(engine, c, abort, code, reason, file, line) : 1;
+    return *error <= 0;
+}
+
 int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line)
 {
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
     int error;
+    if (left(engine, c, false, code, reason, file, line, &error))
+        return error;
     if (c->client != NULL && (c->ep.flags & WSR_EP_OPEN) == 0 && !wsr_endpoint_is_over(&c->ep)) { /* nobody to take leave of yet */
         error = wsr_close_payload_check(code != 0 ? code : WSR_CLOSE_NO_STATUS, reason, WSR_CLIENT);
         if (error == WSR_OK)
@@ -88,6 +101,9 @@ int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const char *file, int line)
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
+    int error;
+    if (left(engine, c, true, 0, (wsr_slice){NULL, 0}, file, line, &error))
+        return error;
     c->state |= WSR_CONN_CUT;
     wsr_endpoint_abort(&c->ep, wsr_sys_now_ns(), file, line);
     wsr_conn_after(engine, c);

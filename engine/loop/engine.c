@@ -189,6 +189,8 @@ void wsr_engine_close(wsr_engine *engine)
     const wsr_allocator *allocator = engine->allocator;
     wsr_ring_close(engine->ring); /* from here on the kernel touches nothing of ours */
     close_connections(engine);
+    if (engine->comebacks != NULL)
+        engine->comebacks->closed(engine);
     if (engine->clients != NULL)
         engine->clients->closed(engine);
     for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++) {

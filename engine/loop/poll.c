@@ -148,6 +148,8 @@ static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
             wsr_conn_timed(engine, batch, (struct wsr_connection *)(void *)((char *)timer - offsetof(struct wsr_connection, timer)));
         else if (timer->kind == WSR_TIMER_CLIENT)
             engine->clients->timed(engine, batch, timer);
+        else if (timer->kind >= WSR_TIMER_COMEBACK)
+            engine->comebacks->timed(engine, batch, timer);
         else
             engine->timed(engine, batch, timer);
     }

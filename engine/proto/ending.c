@@ -251,13 +251,9 @@ static wsr_close_record *record_to_report(struct wsr_endpoint *ep)
     return &env->spare_record;
 }
 
-bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
+/* All that is to be said now; what had a reason or a caller to note has noted it. */
+static void fill(struct wsr_endpoint *ep, wsr_close_record *record, uint64_t now_ns)
 {
-    if (batch->n == batch->cap)
-        return false;
-    wsr_close_record *record = record_to_report(ep);
-    if (record == NULL)
-        return false;
     const struct wsr_close *close = &ep->close;
     drop(ep);
     struct wsr_outbox_count unconfirmed = wsr_outbox_unconfirmed(&ep->out);
@@ -282,20 +278,35 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     record->messages_undelivered = ep->messages_undelivered;
     record->bytes_undelivered = ep->bytes_undelivered;
     record->messages_unconfirmed = unconfirmed.messages;
-    record->lifetime_ns = ep->opened_ns != UINT64_MAX ? batch->now_ns - ep->opened_ns : 0;
+    record->lifetime_ns = ep->opened_ns != UINT64_MAX ? now_ns - ep->opened_ns : 0;
     record->round_trip_ns = ep->round_trip_ns;
     record->answer = wsr_refusal_show(ep);
-    ep->env->messages_undelivered += record->messages_undelivered;
-    ep->env->messages_unconfirmed += record->messages_unconfirmed;
-    ep->env->handshakes_failed += (ep->flags & WSR_EP_OPEN) == 0;
+}
 
-    wsr_event *event = wsr_endpoint_emit(ep, batch, WSR_EVENT_CLOSED, (uint8_t *)record, sizeof *record);
+bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    struct wsr_env *env = ep->env;
+    wsr_close_record *record = batch->n < batch->cap ? record_to_report(ep) : NULL;
+    if (record == NULL)
+        return false;
+    fill(ep, record, batch->now_ns);
+    const uint64_t unconfirmed = record->messages_unconfirmed; /* what CLOSED shows may be an earlier record */
+    wsr_span shown = {(uint8_t *)record, sizeof *record};
+    const enum wsr_lost lost = env->lost != NULL ? env->lost(ep, batch, record, &shown) : WSR_LOST_FOR_GOOD;
+    if (lost == WSR_LOST_LATER)
+        return false;
+    env->messages_undelivered += ep->messages_undelivered;
+    env->messages_unconfirmed += unconfirmed;
+    env->handshakes_failed += (ep->flags & (WSR_EP_OPEN | WSR_EP_BLANK)) == 0;
+
+    wsr_event *event = wsr_endpoint_emit(ep, batch, lost == WSR_LOST_FOR_NOW ? WSR_EVENT_RECONNECTING : WSR_EVENT_CLOSED, shown.ptr, shown.len);
     event->close_code = record->code;
     event->error = record->cause;
     if (ep->record != NULL)
-        wsr_env_retire(ep->env, ep->record);
+        wsr_env_retire(env, ep->record);
     ep->record = NULL;
     wsr_refusal_retire(ep);
-    ep->flags = (uint16_t)((ep->flags | WSR_EP_CLOSED) & ~(unsigned)WSR_EP_OWES_CLOSED);
+    const unsigned told = lost == WSR_LOST_FOR_NOW ? WSR_EP_LOST : WSR_EP_CLOSED;
+    ep->flags = (uint16_t)((ep->flags | told) & ~(unsigned)WSR_EP_OWES_CLOSED);
     return true;
 }

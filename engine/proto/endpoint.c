@@ -140,6 +140,20 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep)
     ep->record = NULL;
 }
 
+void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    *ep = (struct wsr_endpoint){
+        .env = ep->env,
+        .conn = ep->conn,
+        .user = ep->user,
+        .feed = wsr_receive_discard,
+        .flags = WSR_EP_MASKS | WSR_EP_BLANK,
+        .opened_ns = now_ns,
+        .received_ns = now_ns,
+        .close_deadline_ns = UINT64_MAX,
+    };
+}
+
 void wsr_endpoint_opened(struct wsr_endpoint *ep, uint64_t now_ns)
 {
     ep->flags |= WSR_EP_OPEN;
@@ -297,6 +311,11 @@ int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr
     return queue_message(ep, opcode, payload, fragment_bytes);
 }
 
+int wsr_endpoint_send_late(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+{
+    return may_send(ep) ? queue_message(ep, opcode, payload, fragment_bytes) : WSR_ESTATE;
+}
+
 unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)
 {
     if (wsr_endpoint_is_over(ep))
@@ -353,7 +372,7 @@ static bool in_handshake(const struct wsr_endpoint *ep)
 static uint64_t timer(const struct wsr_endpoint *ep)
 {
     const wsr_limits *limits = &ep->env->limits;
-    if (wsr_endpoint_is_over(ep))
+    if (wsr_endpoint_is_over(ep) || (ep->flags & WSR_EP_BLANK) != 0)
         return UINT64_MAX;
     if (in_handshake(ep))
         return wsr_ns_add(ep->opened_ns, limits->handshake_timeout_ns);

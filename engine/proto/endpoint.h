@@ -32,6 +32,16 @@ struct wsr_deflate_env {
     unsigned spares_n;
 };
 
+struct wsr_batch;
+struct wsr_endpoint;
+
+/* Is the end of a connection its end? */
+enum wsr_lost {
+    WSR_LOST_FOR_GOOD, /* CLOSED, with the record as it now is */
+    WSR_LOST_FOR_NOW,  /* RECONNECTING, with what was written to *shown */
+    WSR_LOST_LATER     /* neither yet: the batch has no room for what comes before it */
+};
+
 #define WSR_PING_TAG_LEN 8u
 
 /* What all endpoints of one engine (one thread) share. A lone endpoint has one of its own. */
@@ -53,6 +63,9 @@ struct wsr_env {
     int (*random)(void *context, uint8_t *out, size_t n);
     void *random_context;
     int (*sha1)(const uint8_t *in, size_t len, uint8_t out[20]); /* 0 on success */
+    /* What a client that comes back (client/comeback.c) has to say to an end, and to an OPEN event that was just written; NULL: nothing. */
+    enum wsr_lost (*lost)(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_close_record *record, wsr_span *shown);
+    void (*opened)(struct wsr_endpoint *ep, wsr_event *open);
     /* of connections whose CLOSED was reported */
     uint64_t messages_undelivered, messages_unconfirmed, handshakes_failed;
 };
@@ -64,8 +77,6 @@ struct wsr_batch {
     unsigned n;
     uint64_t now_ns;
 };
-
-struct wsr_endpoint;
 
 /* Takes bytes in, returns how many it consumed: less than len only for want of room in the batch, or after a change of ep->feed. */
 typedef size_t wsr_feed_fn(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
@@ -82,7 +93,9 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_FAILED_HANDSHAKE = 1 << 8,
     WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
     WSR_EP_STREAMS = 1 << 10,        /* the open message is larger than whole_bytes_max: it is delivered in chunks */
-    WSR_EP_PING_WAITS = 1 << 11      /* a keepalive ping was queued and may not have left yet */
+    WSR_EP_PING_WAITS = 1 << 11,     /* a keepalive ping was queued and may not have left yet */
+    WSR_EP_LOST = 1 << 12,           /* RECONNECTING was delivered in place of CLOSED */
+    WSR_EP_BLANK = 1 << 13           /* a client's between two attempts: there is no transport, and none is being made */
 };
 
 struct wsr_endpoint {
@@ -138,6 +151,12 @@ struct wsr_endpoint {
 WSR_MUST_USE int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns);
 void wsr_endpoint_fini(struct wsr_endpoint *ep);
 
+/*
+ * In place of an endpoint that was finished, one without a transport: nothing is due, nothing can be sent, and it can be ended.
+ * It keeps env, conn and user.
+ */
+void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns);
+
 /* wsr_endpoint_feed without the bookkeeping of a lone endpoint: returns the bytes consumed. */
 size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
 
@@ -191,6 +210,9 @@ WSR_MUST_USE int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode
 /* See wsr_send_fragmented. */
 WSR_MUST_USE int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
 
+/* A message that was accepted before the endpoint was open: as the calls above (fragment_bytes 0: as one frame), without a limit. */
+WSR_MUST_USE int wsr_endpoint_send_late(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
+
 /* Appends an event with conn, user and time filled in. There must be room. */
 wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len);
 
@@ -219,7 +241,7 @@ void wsr_ending_flushed(struct wsr_endpoint *ep, uint64_t now_ns);
 void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns);
 /* A client's handshake was refused, and nothing more of the answer is waited for. */
 void wsr_ending_answered(struct wsr_endpoint *ep, uint64_t now_ns);
-/* Emits CLOSED if there is room and memory for its record; true if done. */
+/* Emits CLOSED, or what env->lost says, if there is room and memory for the record; true if done. */
 bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch);
 
 /* What this endpoint's outbox frames with. */

@@ -239,8 +239,10 @@ static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
         fail(ep, batch->now_ns, WSR_ENOMEM, head.status);
         return;
     }
-    (void)wsr_endpoint_emit(ep, batch, WSR_EVENT_OPEN, shown->data, sizeof response);
+    wsr_event *open = wsr_endpoint_emit(ep, batch, WSR_EVENT_OPEN, shown->data, sizeof response);
     open_frames(ep, batch->now_ns, shown);
+    if (ep->env->opened != NULL)
+        ep->env->opened(ep, open);
 }
 
 /* --- receiving --- */
