@@ -1,7 +1,7 @@
 /*
  * client/client.c - struct wsr_client: made of a configuration, and each attempt made of it (client.h).
  */
-#include "client/client.h"
+#include "client/comeback.h"
 
 #include <assert.h>
 #include <string.h>
@@ -343,6 +343,7 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
 void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
 {
     const wsr_allocator *allocator = engine->allocator;
+    wsr_comeback_free(engine, client);
     wsr_dial_fini(&client->dial);
     wsr_tls_release(client->tls);
     if (client->texts != NULL)

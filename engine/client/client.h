@@ -32,6 +32,7 @@ struct wsr_client {
     wsr_tls *tls;              /* config.tls, a hold on it; NULL: the engine's own, if one is needed */
     struct wsr_dial dial;
     struct wsr_comeback *comeback; /* comeback.c's; NULL: it does not come back */
+    bool succeeded;            /* by another connection, which comes back in place of this one */
 };
 
 /*

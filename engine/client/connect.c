@@ -3,7 +3,7 @@
  */
 #include <wsring/client.h>
 
-#include "client/client.h"
+#include "client/comeback.h"
 #include "ring/sys.h"
 
 /* ---- the engine's hooks ---- */
@@ -46,6 +46,14 @@ int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *
     int error = wsr_client_open(engine, config, &client);
     if (error < 0)
         return error;
+    error = wsr_comeback_open(engine, client, false);
+    if (error < 0) {
+        wsr_client_free(engine, client);
+        return error;
+    }
     engine->now_ns = wsr_sys_now_ns();
-    return wsr_client_begin(engine, client, 0, out);
+    error = wsr_client_begin(engine, client, 0, out);
+    if (error == WSR_OK)
+        wsr_comeback_begun(client->c);
+    return error;
 }

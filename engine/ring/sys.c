@@ -40,6 +40,13 @@ unsigned wsr_sys_cores(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
+int64_t wsr_sys_unix_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
 /* Blocking on purpose: on an O_NONBLOCK socket io_uring answers EAGAIN instead of waiting for it. */
 int wsr_sys_socket(int family)
 {

@@ -29,6 +29,9 @@ void wsr_sys_relax(void);
 /* Cores of this machine that are on. */
 unsigned wsr_sys_cores(void);
 
+/* The wall clock: seconds since 1970 in UTC. For dates that servers name, and nothing else. */
+int64_t wsr_sys_unix_s(void);
+
 /* Numeric IPv4 or IPv6 host ("127.0.0.1", "::1", "[::1]") and port to an address. -EINVAL if host is not numeric. */
 int wsr_sys_address(const char *host, uint16_t port, union wsr_address *out, socklen_t *len);
 

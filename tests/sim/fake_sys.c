@@ -31,6 +31,11 @@ unsigned wsr_sys_cores(void)
     return 2;
 }
 
+int64_t wsr_sys_unix_s(void)
+{
+    return (int64_t)(sim_world.now_ns / 1000000000u);
+}
+
 static struct sim_file *open_file(int fd, const char *what)
 {
     struct sim_file *file = sim_file_of(fd);
