@@ -57,7 +57,8 @@ class Bench:
     def servers(self, scenario):
         """Who takes part in every round, and who now and then."""
         everybody = [self.ours(scenario)] + (self.raws(scenario.raw_payload) if scenario.raw_payload >= 0 else [])
-        everybody += [peer.server(scenario.deflate) for peer in self.peers if peer.deflate or not scenario.deflate]
+        everybody += [peer.server(scenario.deflate) for peer in self.peers
+                      if (peer.deflate or not scenario.deflate) and (peer.fan or scenario.program != "fan_load")]
         return [s for s in everybody if s.name in HOSTS], [s for s in everybody if s.name not in HOSTS]
 
     @staticmethod
@@ -75,7 +76,7 @@ class Extra:
         self.name, _, command = text.partition("=")
         if not self.name or "{port}" not in command:
             raise SystemExit(f"--peer {text}: NAME=COMMAND is wanted, with {{port}} in it")
-        self.command, self.deflate = command.split(), True
+        self.command, self.deflate, self.fan = command.split(), True, True
 
     def is_here(self):
         return True
@@ -117,10 +118,14 @@ def verify_peers(bench, candidates):
         if not peer.is_here():
             bench.absent[peer.name] = "not installed (tools/setup.sh bench)"
             continue
-        wrong = trouble(peer.server(), core, verify.check_echo) or trouble(peer.server(), core, verify.check_fan)
+        wrong = trouble(peer.server(), core, verify.check_echo)
         if wrong:
             bench.absent[peer.name] = wrong
             continue
+        wrong = trouble(peer.server(), core, verify.check_fan)
+        if wrong:
+            peer.fan = False
+            bench.absent[peer.name + ", fan-out"] = wrong
         wrong = trouble(peer.server(True), core, lambda port: verify.check_echo(port, True)) if peer.deflate else "has no compression"
         if wrong:
             peer.deflate = False
@@ -134,7 +139,7 @@ def verify_peers(bench, candidates):
 
 def run_turns(bench, scenario):
     """Rounds of a closed loop, all servers at full load (README.md)."""
-    plan = replace(bench.plan, slices=scenario.slices)
+    plan = replace(bench.plan, slices=scenario.slices, brakes=scenario.brakes)
     hosts, guests = bench.servers(scenario)
     return run_rounds(plan, scenario.name, scenario.program, scenario.arguments, hosts, guests, guests_every(plan))
 

@@ -16,9 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* With a weight of 423 against 1024 (sched(7)) the brake takes 29 % of a core from a busy server. */
-#define BRAKE_NICE 4
-
 /* --- The scheduler's figures --------------------------------------------------------------------------------------------- */
 
 static FILE *task_open(int pid, const char *task, const char *name)
@@ -140,9 +137,12 @@ void cost_subtract(struct cost *cost, const struct cost *before)
     cost->syscalls -= before->syscalls;
 }
 
-/* --- The brake ----------------------------------------------------------------------------------------------------------- */
+/* --- The brakes ---------------------------------------------------------------------------------------------------------- */
 
-int cost_brake_start(int core)
+/* Its weight is 423 against 1024 then (sched(7)). */
+#define BRAKE_NICE 4
+
+static int brake_start(int core)
 {
     cpu_set_t cores;
     pid_t parent = getpid(), brake = fork();
@@ -159,4 +159,13 @@ int cost_brake_start(int core)
         _exit(1);
     for (;;)
         __asm__ volatile("" ::: "memory");
+}
+
+int cost_brakes_start(int core, int n)
+{
+    int result = 0;
+
+    while (n-- > 0 && result == 0)
+        result = brake_start(core);
+    return result;
 }

@@ -16,7 +16,7 @@
 /* How long a server gets to go to sleep before its CPU time is read. */
 #define SETTLE_NS 2000000
 
-struct load_options load_options = {.connections = 1, .slices = 1, .seconds = 0.5, .warm_up_seconds = 0.1, .brake_core = -1};
+struct load_options load_options = {.connections = 1, .slices = 1, .seconds = 0.5, .warm_up_seconds = 0.1, .brake_core = -1, .brakes = 1};
 
 static const struct load_target *current;
 
@@ -87,15 +87,15 @@ static const struct option common[] = {
     {"target", required_argument, NULL, 0},      {"connections", required_argument, NULL, 0}, {"seconds", required_argument, NULL, 0},
     {"warm-up", required_argument, NULL, 0},     {"slices", required_argument, NULL, 0},      {"seed", required_argument, NULL, 0},
     {"spin", no_argument, NULL, 0},              {"brake", required_argument, NULL, 0},       {"cycles", no_argument, NULL, 0},
-    {"syscalls", required_argument, NULL, 0},    {"help", no_argument, NULL, 0},
+    {"syscalls", required_argument, NULL, 0},    {"brakes", required_argument, NULL, 0},  {"help", no_argument, NULL, 0},
 };
 
-enum { TARGET, CONNECTIONS, SECONDS, WARM_UP, SLICES, SEED, SPIN, BRAKE, CYCLES, SYSCALLS, HELP, COMMON };
+enum { TARGET, CONNECTIONS, SECONDS, WARM_UP, SLICES, SEED, SPIN, BRAKE, CYCLES, SYSCALLS, BRAKES, HELP, COMMON };
 
 static void help(const struct load_number *numbers)
 {
     printf("usage: %s --target ws:PORT[:PID] | raw:PORT[:PID] ... [--connections N] [--slices N] [--seconds S, of one slice]\n"
-           "    [--warm-up S] [--seed N] [--spin] [--brake CORE] [--cycles] [--syscalls TRACEPOINT]\n", load_options.program);
+           "    [--warm-up S] [--seed N] [--spin] [--brake CORE] [--brakes N] [--cycles] [--syscalls TRACEPOINT]\n", load_options.program);
     for (; numbers->name != NULL; numbers++)
         printf("    [--%s%s] %s\n", numbers->name, numbers->flag ? "" : " N", numbers->help);
     exit(0);
@@ -115,6 +115,7 @@ static void common_parse(int option, const struct load_number *numbers)
     case SEED: o->seed = (unsigned)number(name, optarg, 0, 4294967295.0); break;
     case SPIN: o->spin = 1; break;
     case BRAKE: o->brake_core = (int)number(name, optarg, 0, CPU_SETSIZE - 1); break;
+    case BRAKES: o->brakes = (int)number(name, optarg, 1, 20); break;
     case CYCLES: o->cycles = 1; break;
     case SYSCALLS: o->syscalls_event = (unsigned)number(name, optarg, 1, 1e6); break;
     default: help(numbers);
@@ -220,7 +221,7 @@ void load_run(const struct load_actions *actions)
 
     /* Whatever happens, this program ends. */
     alarm((unsigned)((o->seconds * o->slices + o->warm_up_seconds) * o->target_count) + 60);
-    if (o->brake_core >= 0 && cost_brake_start(o->brake_core) != 0)
+    if (o->brake_core >= 0 && cost_brakes_start(o->brake_core, o->brakes) != 0)
         load_die("fork: %s", strerror(errno));
     for (unsigned i = 0; i < o->target_count; i++) {
         order[i] = i;

@@ -35,7 +35,7 @@ struct load_target {
 struct load_options {
     const char *program;
     unsigned connections, slices, seed, syscalls_event;
-    int spin, cycles, brake_core;
+    int spin, cycles, brake_core, brakes;
     double seconds, warm_up_seconds;
     struct load_target targets[LOAD_TARGETS_MAX];
     unsigned target_count;

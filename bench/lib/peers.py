@@ -37,7 +37,8 @@ class Peer:
     """name; files without which it is not here; words that start it, before the port; environment; deflate: it can compress."""
 
     def __init__(self, name, command, files, version, env=None, deflate=True):
-        self.name, self.command, self.files, self.version, self.env, self.deflate = name, command, files, version, env, deflate
+        self.name, self.command, self.files, self.version, self.env = name, command, files, version, env
+        self.deflate, self.fan = deflate, True  # what it can do
 
     def is_here(self):
         return all(Path(file).exists() for file in self.files) and shutil.which(str(self.command[0])) is not None

@@ -26,6 +26,7 @@ class Scenario:
     latency: bool = False  # one slice is a round
     slices: int = 10
     seconds_factor: float = 1.0  # longer or shorter than the others
+    brakes: int = 1  # more where the load needs more than the servers do, and they would not be at full load
     serve: list = field(default_factory=list)  # options of `wsring serve`
 
 
@@ -51,7 +52,7 @@ SCENARIOS = [
     Scenario("fan-out", "64 B from one publisher to 1000 subscribers, by plain sends", "fan_load", ["--connections", "1000"],
              unit="delivery", units="deliveries", slices=5),
     Scenario("upgrade", "connect, upgrade, close; 32 at once", "upgrade_load", ["--connections", "32"], unit="upgrade", units="upgrades",
-             goals={"bun": 0.63, "uws": 0.75}),
+             brakes=3, goals={"bun": 0.63, "uws": 0.75}),
     Scenario("pingpong", "20 B back and forth on one connection", "rate_load", ["--connections", "1"], goals={"bun": 0.40, "uws": 0.40},
              goal_figure="p50", raw_payload=20, latency=True, seconds_factor=0.2, serve=["--wait", "latency"]),
     Scenario("50kHz", "50,000 messages of 20 B a second by a schedule, over 100 connections", "rate_load",

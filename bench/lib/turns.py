@@ -32,6 +32,7 @@ class Plan:
     rounds_per_start: int = 5  # new processes now and then: where a program happens to lie in memory is luck, and should not last
     spin: bool = True
     brake: bool = True
+    brakes: int = 1  # the more, the less of their core is left to the servers (lib/cost.h)
     cycles: bool = False
     progress: object = field(default=None)
 
@@ -80,7 +81,7 @@ def run_load(plan, program, arguments, servers, slices=None):
     command = [str(plan.build / "bench" / program), *arguments]
     command += ["--slices", str(slices), "--seconds", str(plan.seconds / plan.slices), "--seed", str(random.getrandbits(32))]
     command += ["--spin"] if plan.spin else []
-    command += ["--brake", str(plan.server_core)] if plan.brake else []
+    command += ["--brake", str(plan.server_core), "--brakes", str(plan.brakes)] if plan.brake else []
     command += ["--cycles"] if plan.cycles else []
     for server in servers:
         command += ["--target", f"{server.mode}:{server.port}:{server.process.pid}"]
