@@ -165,6 +165,26 @@ static void a_broken_sender_is_not_spun_upon(void **unused)
     one_close(&o);
 }
 
+/* A cancel that the kernel refuses is asked for again: without it nothing would ever end the receive of a silent peer. */
+static void a_refused_cancel_is_asked_for_again(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(14);
+    one_open(&o, NULL);
+    int peer = one_peer(&o);
+    sim_fail(SIM_CANCEL, 1, EALREADY);
+    sim_fail(SIM_CANCEL, 2, ENOMEM);
+    assert_int_equal(wsr_abort(o.engine, o.conn), WSR_OK);
+    one_poll(&o, SECOND);
+    wsr_engine_statistics stats;
+    wsr_engine_stats(o.engine, &stats, sizeof stats);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(stats.open, 0);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
 /* As another loop would do it: poll until there is nothing, then sleep on the descriptor. */
 static void poll_as_guest(struct one *o)
 {
@@ -377,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_backlog_without_events_does_not_spin),
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
         cmocka_unit_test(a_broken_sender_is_not_spun_upon),
+        cmocka_unit_test(a_refused_cancel_is_asked_for_again),
         cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
         cmocka_unit_test(a_guest_is_woken_for_what_is_left),
         cmocka_unit_test(the_memory_limit_holds_up_no_end),

@@ -107,6 +107,10 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
         break;
     case WSR_OP_CANCEL:
         c->cancels--;
+        if (completion->res < 0 && completion->res != -ENOENT && c->armed != 0) { /* not now: asked again */
+            c->cancelled = 0;
+            wsr_conn_pending(engine, c);
+        }
         wsr_conn_retire(engine, c);
         break;
     default: /* WSR_OP_DIAL and following */
