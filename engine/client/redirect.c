@@ -129,5 +129,5 @@ void wsr_redirect_end(wsr_engine *engine, struct wsr_client *client, struct wsr_
     client->urls[client->endpoint] = redirect->instead_of;
     client->headers = redirect->headers;
     engine->allocator->release(engine->allocator->context, redirect->memory, redirect->bytes);
-    *redirect = (struct wsr_redirect){NULL};
+    *redirect = (struct wsr_redirect){.memory = NULL};
 }
