@@ -54,7 +54,10 @@ enum { /* wsr_connection.state */
     WSR_CONN_CUT = 256,       /* to be closed with a reset */
     WSR_CONN_CONNECTED = 512, /* its transport is there */
     WSR_CONN_SHAKING = 1024,  /* on the shaking list: bytes of a TLS handshake wait for their turn */
-    WSR_CONN_DOUBTED = 2048   /* silent for too long; judged at its timer's next turn */
+    WSR_CONN_DOUBTED = 2048,  /* silent for too long; judged at its timer's next turn */
+    WSR_CONN_DIRECT = 4096,   /* large messages come: a poll stands in for its receive, and direct.c reads */
+    WSR_CONN_READABLE = 8192, /* then: something is there to be read */
+    WSR_CONN_HANGS_UP = 16384 /* then: and the end of the stream behind it */
 };
 
 struct wsr_connection {
@@ -73,6 +76,7 @@ struct wsr_connection {
     uint16_t state;
     uint8_t armed;
     uint8_t cancelled; /* those of them that a cancel was queued for */
+    uint8_t small_reads; /* direct.c: in a row */
     uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
     bool live;       /* not free */
     bool queues;     /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
@@ -271,6 +275,20 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c);
 void wsr_input_feed_starved(wsr_engine *engine);
 /* Arms the receive if it should be and is not. */
 void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first);
+
+/* The peer's stream is over: told at once, or when the backlog is worked off. */
+void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno);
+/* Keeps a copy behind what is kept already. */
+WSR_MUST_USE int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len);
+
+/* ---- direct.c ---- */
+
+/* After input: begins to receive directly, if the messages that come are large ones. */
+void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c);
+/* The poll's completion: what is there to be read. */
+void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events);
+/* Reads; false if there is more that could go on in another batch. Without a backlog only; it may leave one. */
+bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 
 /* ---- output.c ---- */
 

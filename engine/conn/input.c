@@ -21,14 +21,15 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
     const uint16_t no = WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_ENDED | WSR_CONN_LET_GO | WSR_CONN_STARVED;
     if ((c->armed & WSR_ARMED_RECEIVE) != 0 || (c->state & no) != 0 || (c->state & WSR_CONN_CONNECTED) == 0)
         return;
-    if (wsr_ring_receive(engine->ring, c->fd, WSR_TAG(WSR_OP_RECEIVE, wsr_conn_id(c)), wait_first) == 0)
+    const uint64_t tag = WSR_TAG(WSR_OP_RECEIVE, wsr_conn_id(c));
+    const bool direct = (c->state & WSR_CONN_DIRECT) != 0;
+    if ((direct ? wsr_ring_poll(engine->ring, c->fd, tag) : wsr_ring_receive(engine->ring, c->fd, tag, wait_first)) == 0)
         c->armed |= WSR_ARMED_RECEIVE;
     else
         c->state |= WSR_CONN_FULL, wsr_conn_pending(engine, c); /* the ring refuses for now: tried again with the backlog */
 }
 
-/* Keeps a copy behind what is kept already. */
-static int backlog_append(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len)
+int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len)
 {
     struct wsr_chunk **last = &c->backlog;
     size_t total = len;
@@ -81,7 +82,7 @@ static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
     wsr_endpoint_ended(&c->ep, batch, cause, c->end_errno);
 }
 
-static void ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno)
+void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno)
 {
     c->state |= WSR_CONN_ENDED;
     c->end_errno = sys_errno;
@@ -100,7 +101,7 @@ static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connect
     if (c->backlog == NULL && may_feed(c))
         took = wsr_endpoint_take(&c->ep, share, in.ptr, in.len);
     if (took < in.len && !wsr_endpoint_is_over(&c->ep)) {
-        if (backlog_append(engine, c, in.ptr + took, in.len - took) < 0)
+        if (wsr_input_keep(engine, c, in.ptr + took, in.len - took) < 0)
             wsr_endpoint_fail(&c->ep, share->now_ns, WSR_ENOMEM);
         if (may_feed(c))
             wsr_conn_pending(engine, c);
@@ -118,7 +119,7 @@ static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct w
     if (input.rest.len > 0 && !wsr_endpoint_is_over(&c->ep))
         feed(engine, share, c, input.rest);
     if (input.ended && (c->state & WSR_CONN_ENDED) == 0)
-        ended(engine, share, c, 0);
+        wsr_input_ended(engine, share, c, 0);
 }
 
 static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
@@ -154,16 +155,19 @@ void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct ws
             wsr_ring_release(engine->ring, completion->buffer);
         else
             received(engine, batch, c, completion);
+    } else if (!gone && completion->res > 0) {
+        wsr_direct_readable(engine, c, completion->res);
     } else if (!gone && completion->res == -ENOBUFS) {
         starve(engine, c);
     } else if (!gone && completion->res != -ECANCELED && completion->res != -EINTR && completion->res != -EAGAIN) {
         if ((c->state & WSR_CONN_ENDED) == 0) /* TLS may have said so before */
-            ended(engine, batch, c, -completion->res);
+            wsr_input_ended(engine, batch, c, -completion->res);
     }
     if (gone) {
         wsr_conn_retire(engine, c);
         return;
     }
+    wsr_direct_consider(engine, c);
     wsr_conn_after(engine, c);
     if (c->live) /* F_MORE = 0 can come with bytes, or with a cancel that a resume has overtaken */
         wsr_input_arm(engine, c, false);
@@ -188,6 +192,9 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
         c->backlog = chunk->next;
         wsr_env_retire(&engine->env, chunk); /* events may point into it */
     }
+    bool more = false;
+    if (c->backlog == NULL && (c->state & WSR_CONN_READABLE) != 0 && may_feed(c))
+        more = !wsr_direct_read(engine, &share, c);
     bool owes = wsr_endpoint_settle(&c->ep, &share);
     batch->n = share.n;
     const bool worked_off = c->backlog == NULL && !wsr_front_waits(c);
@@ -197,7 +204,7 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
         c->state &= (uint16_t)~(unsigned)WSR_CONN_FULL;
         wsr_input_arm(engine, c, false);
     }
-    return !owes && (c->backlog == NULL || !may_feed(c));
+    return !owes && ((c->backlog == NULL && !more) || !may_feed(c));
 }
 
 void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch)

@@ -204,7 +204,7 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
 {
     if (wsr_close_is_open(&c->ep.close) && (c->ep.flags & WSR_EP_OPEN) != 0) {
         /* While the application reads nothing, or no buffer was free, silence proves nothing about the peer. */
-        bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED)) != 0 || c->backlog != NULL;
+        bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED | WSR_CONN_READABLE)) != 0 || c->backlog != NULL;
         /* Asked at the ping's time too, so that the judgement knows what was taken since; not when the timer is merely early. */
         bool slow = batch->now_ns >= wsr_keepalive_deadline(&c->ep) && takes_bytes(c);
         if (deaf || (slow && wsr_keepalive_gives_up(&c->ep, batch->now_ns)))

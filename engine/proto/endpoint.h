@@ -160,6 +160,16 @@ void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns);
 /* wsr_endpoint_feed without the bookkeeping of a lone endpoint: returns the bytes consumed. */
 size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
 
+/*
+ * For a transport that can put received bytes where they shall be: the room behind what has come of a message that is being
+ * assembled, for no more than its frame's rest; len 0: there is none, or no memory. filled: so many of the next bytes
+ * received lie there; the batch must have room. offer: an empty chunk to assemble the message in whose first payload bytes
+ * are to come, true if it was taken.
+ */
+wsr_span wsr_endpoint_room(struct wsr_endpoint *ep);
+void wsr_endpoint_filled(struct wsr_endpoint *ep, struct wsr_batch *batch, size_t n);
+bool wsr_endpoint_offer(struct wsr_endpoint *ep, struct wsr_chunk *chunk);
+
 /* wsr_endpoint_tick, likewise. */
 void wsr_endpoint_time(struct wsr_endpoint *ep, struct wsr_batch *batch);
 

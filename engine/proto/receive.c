@@ -282,6 +282,12 @@ static int unmask_data(struct wsr_endpoint *ep, uint8_t *p, size_t len)
     return WSR_OK;
 }
 
+static void assembled(struct wsr_endpoint *ep, struct wsr_batch *batch)
+{
+    ep->assembled_bytes = ep->message->len < UINT32_MAX ? (uint32_t)ep->message->len : UINT32_MAX;
+    message_done(ep, batch, ep->message->data, ep->message->len);
+}
+
 static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
     ep->left -= len;
@@ -297,12 +303,52 @@ static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *
     if (streams) {
         take_chunk(ep, batch, p, len, message_ends);
     } else if (message_ends && assembles) {
-        ep->assembled_bytes = ep->message->len < UINT32_MAX ? (uint32_t)ep->message->len : UINT32_MAX;
-        message_done(ep, batch, ep->message->data, ep->message->len);
+        assembled(ep, batch);
     } else if (message_ends) {
         message_done(ep, batch, p, len);
     }
     return WSR_OK;
+}
+
+/* Is the payload that follows one to be assembled as it comes? */
+static bool assembles_plainly(const struct wsr_endpoint *ep)
+{
+    return ep->feed == wsr_receive_frames && ep->in_payload && (ep->first & 0x08) == 0 && (ep->flags & WSR_EP_STREAMS) == 0 &&
+           !wsr_permessage_is_deflated(ep, ep->first);
+}
+
+wsr_span wsr_endpoint_room(struct wsr_endpoint *ep)
+{
+    if (ep->message == NULL || !assembles_plainly(ep) || message_room(ep, 1) < 0)
+        return (wsr_span){NULL, 0};
+    const size_t room = wsr_chunk_room(ep->message);
+    return (wsr_span){ep->message->data + ep->message->len, ep->left < room ? (size_t)ep->left : room};
+}
+
+bool wsr_endpoint_offer(struct wsr_endpoint *ep, struct wsr_chunk *chunk)
+{
+    if (ep->message != NULL || !assembles_plainly(ep))
+        return false;
+    ep->message = chunk;
+    return true;
+}
+
+void wsr_endpoint_filled(struct wsr_endpoint *ep, struct wsr_batch *batch, size_t n)
+{
+    ep->received_ns = batch->now_ns;
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
+    ep->left -= n;
+    ep->in_payload = ep->left > 0;
+    const bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
+    int error = unmask_data(ep, ep->message->data + ep->message->len, n);
+    ep->message->len += n;
+    if (error == WSR_OK && message_ends && ep->text.pending != 0)
+        error = WSR_EUTF8;
+    if (error < 0)
+        wsr_endpoint_fail(ep, batch->now_ns, error);
+    else if (message_ends)
+        assembled(ep, batch);
+    (void)wsr_endpoint_settle(ep, batch);
 }
 
 /* The same for a compressed message: its bytes are inflated into ep->message, and whether it is streamed depends on these. */

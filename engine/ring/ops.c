@@ -36,9 +36,9 @@ static void prepare_receive(struct wsr_ring *ring, struct io_uring_sqe *sqe, int
 static void prepare_poll(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
 {
     if (ring->multishot)
-        io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+        io_uring_prep_poll_multishot(sqe, fd, POLLIN | POLLRDHUP);
     else
-        io_uring_prep_poll_add(sqe, fd, POLLIN);
+        io_uring_prep_poll_add(sqe, fd, POLLIN | POLLRDHUP);
 }
 
 int wsr_ring_rearm(struct wsr_ring *ring)

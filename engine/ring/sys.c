@@ -103,6 +103,17 @@ bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
     return known && info.tcpi_notsent_bytes > 0;
 }
 
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
+{
+    struct iovec parts[2] = {{head.ptr, head.len}, {body.ptr, body.len}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n;
+    do
+        n = head.len > 0 ? recvmsg(fd, &message, MSG_DONTWAIT) : recv(fd, body.ptr, body.len, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 ? (long)n : -errno;
+}
+
 /* Linux frees the descriptor whatever close says: never again on EINTR, it may be another's by then. */
 void wsr_sys_close(int fd)
 {

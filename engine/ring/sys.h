@@ -54,6 +54,9 @@ int wsr_sys_shutdown_write(int fd);
  */
 bool wsr_sys_sending(int fd, uint64_t *acked_bytes);
 
+/* Received bytes to head and then to body, without waiting: how many (0: the end of the stream), or -errno (-EAGAIN: none is there). */
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body);
+
 void wsr_sys_close(int fd);
 
 /* Closes so that the peer sees a reset, dropping what is unsent (SO_LINGER 0). */

@@ -120,6 +120,23 @@ bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
     return false; /* no byte is written here but into the window */
 }
 
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
+{
+    struct sim_side *side = open_file(fd, "recv")->side;
+    if (side == NULL)
+        return -ENOTCONN;
+    if (!sim_readable(side))
+        return -EAGAIN;
+    int error = sim_injected(SIM_RECEIVE);
+    if (error != 0)
+        return -error;
+    const size_t n = sim_read(side, head.ptr, head.len);
+    const size_t m = n == head.len ? sim_read(side, body.ptr, body.len) : 0;
+    if (n + m == 0)
+        return side->fin_arrived ? 0 : -sim_take_error(side);
+    return (long)(n + m);
+}
+
 void wsr_sys_close(int fd)
 {
     sim_note("close %d", fd);

@@ -2,6 +2,9 @@
  * tests/sim/tries.c - what each operation does when it has its turn: it ends, or is armed again, or (multishot) both
  * completes and goes on, with the chances that the knobs give. The rules are those of the kernel's io_uring/net.c.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+#endif
 #include "sim/kernel.h"
 
 #include <poll.h>
@@ -198,6 +201,14 @@ static void try_connect(struct sim_op *op)
     sim_event(SIM_EVENT_OP, at_ns + delay_ns, op, op->generation);
 }
 
+/* What a poll of a socket says of the end of its stream. */
+static int hang_up(const struct sim_side *side)
+{
+    if (side == NULL || !(side->fin_arrived || side->dead))
+        return 0;
+    return side->dead ? POLLRDHUP | POLLHUP | POLLERR : POLLRDHUP;
+}
+
 static void try_poll(struct sim_op *op)
 {
     if (!sim_op_ready(op)) {
@@ -207,7 +218,7 @@ static void try_poll(struct sim_op *op)
     int error = sim_injected(SIM_POLL);
     if (error != 0)
         end(op, -error);
-    else if (goes_on(op, POLLIN, 0))
+    else if (goes_on(op, POLLIN | hang_up(op->file->side), 0))
         op->state = SIM_WAITING; /* edge: the next change wakes it, not what was there already */
 }
 

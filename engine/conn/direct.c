@@ -1,0 +1,138 @@
+/*
+ * conn/direct.c - large messages, received straight into their own memory. The ring's receives fill its buffers for all
+ * connections at once, and by the time the last is looked at, the first has left the cache; and from there a large message
+ * would have to be copied. So where large messages come, the connection has a poll armed in its receive's stead, and is read
+ * when there is something: header beside, payload where the message shall be, unmasked while it is hot, no more of them in a
+ * batch than the cache holds.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* POLLRDHUP */
+#endif
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "conn/engine.h"
+#include "ring/sys.h"
+
+/* What the last message of a connection must have had for the next one to be received directly: a length of 64 bits on the wire. */
+#define LARGE_BYTES 65536u
+
+/* So many reads in a row that bring no header of a large message end it: the ring's way costs small ones less. */
+#define SMALL_READS_MAX 8u
+
+/* A batch with more than this waits for the application: what it does with the first should find it in the cache. */
+#define HOT_BYTES ((size_t)512 << 10)
+
+static void leave(wsr_engine *engine, struct wsr_connection *c)
+{
+    c->state &= (uint16_t)~(unsigned)(WSR_CONN_DIRECT | WSR_CONN_READABLE);
+    c->small_reads = 0;
+    c->ep.assembled_bytes = 0;
+    (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
+}
+
+void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || c->front != NULL || c->backlog != NULL)
+        return;
+    c->state |= WSR_CONN_DIRECT;
+    (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE); /* the poll follows when it has ended */
+}
+
+void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events)
+{
+    c->state |= WSR_CONN_READABLE;
+    if ((events & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
+        c->state |= WSR_CONN_HANGS_UP;
+    wsr_conn_pending(engine, c);
+}
+
+/* Is this the header of a frame with a 64-bit length, all of it? Nothing that an event points to can lie in one. */
+static bool is_large_header(const struct wsr_connection *c, const uint8_t *head, size_t len, size_t have)
+{
+    return have >= len && (head[1] & 0x7F) == 127 && !c->ep.in_payload && c->ep.head_len == 0;
+}
+
+/* Leaves what was read to the way that everything else goes. chunk has room for both. */
+static void keep_all(struct wsr_connection *c, const uint8_t *head, size_t head_len, struct wsr_chunk *chunk, size_t body)
+{
+    memmove(chunk->data + head_len, chunk->data, body);
+    memcpy(chunk->data, head, head_len);
+    chunk->len = head_len + body;
+    c->backlog = chunk;
+}
+
+/* A frame's beginning lies in head, what came with it in chunk: hands both over. */
+static void take_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, uint8_t *head, size_t head_len, struct wsr_chunk *chunk,
+                        size_t body)
+{
+    c->small_reads = 0;
+    size_t took = wsr_endpoint_take(&c->ep, batch, head, head_len);
+    if (took < head_len || !wsr_endpoint_offer(&c->ep, chunk)) { /* it has to wait; or it is streamed, compressed, or wrong */
+        keep_all(c, head + took, head_len - took, chunk, body);
+        return;
+    }
+    const uint64_t left = c->ep.left;
+    const size_t of_message = left < body ? (size_t)left : body;
+    const uint8_t *rest = chunk->data + of_message;
+    if (body > of_message && wsr_input_keep(engine, c, rest, body - of_message) < 0)
+        wsr_endpoint_fail(&c->ep, batch->now_ns, WSR_ENOMEM);
+    else if (of_message > 0)
+        wsr_endpoint_filled(&c->ep, batch, of_message);
+}
+
+/* Reads where a message is expected to begin. Returns as wsr_sys_receive; *asked: for how much. */
+static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, size_t *asked)
+{
+    struct wsr_pool *pool = &engine->env.pool;
+    uint8_t head[14];
+    const size_t head_len = wsr_endpoint_role(&c->ep) == WSR_SERVER ? 14 : 10;
+    const size_t payload = c->ep.assembled_bytes;
+    struct wsr_chunk *chunk = wsr_pool_get(pool, head_len + payload);
+    if (chunk == NULL)
+        return -ENOMEM;
+    *asked = head_len + payload;
+    const long n = wsr_sys_receive(c->fd, (wsr_span){head, head_len}, (wsr_span){chunk->data, payload});
+    if (n <= 0) {
+        wsr_pool_put(pool, chunk);
+        return n;
+    }
+    const size_t have = (size_t)n < head_len ? (size_t)n : head_len, body = (size_t)n - have;
+    if (is_large_header(c, head, head_len, have)) {
+        take_header(engine, batch, c, head, head_len, chunk, body);
+        return n;
+    }
+    keep_all(c, head, have, chunk, body);
+    c->small_reads++;
+    return n;
+}
+
+bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
+{
+    while (c->backlog == NULL && !wsr_endpoint_is_over(&c->ep)) {
+        if (batch->n == batch->cap || (batch->n > 0 && engine->env.retired_bytes >= HOT_BYTES))
+            return false;
+        const wsr_span room = wsr_endpoint_room(&c->ep);
+        size_t asked = room.len;
+        const long n = room.len > 0 ? wsr_sys_receive(c->fd, (wsr_span){NULL, 0}, room) : read_header(engine, batch, c, &asked);
+        if (n > 0 && room.len > 0)
+            wsr_endpoint_filled(&c->ep, batch, (size_t)n);
+        if (n == -ENOMEM) {
+            leave(engine, c); /* the ring has memory */
+            return true;
+        }
+        const bool drained = n == -EAGAIN || (n > 0 && (size_t)n < asked && (c->state & WSR_CONN_HANGS_UP) == 0);
+        if (n <= 0 || drained)
+            c->state &= (uint16_t)~(unsigned)WSR_CONN_READABLE;
+        if (n <= 0 && !drained) {
+            wsr_input_ended(engine, batch, c, (int)-n);
+            return true;
+        }
+        if (drained)
+            break;
+    }
+    if (c->small_reads >= SMALL_READS_MAX)
+        leave(engine, c);
+    return c->backlog == NULL;
+}

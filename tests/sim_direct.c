@@ -1,0 +1,225 @@
+/*
+ * tests/sim_direct.c - large messages received straight into their own memory (conn/direct.c), on a host that cuts, delays and
+ * reorders as it likes: sizes that go back and forth between its way and the ring's, pings and Closes between, pauses, batches
+ * of one event, ends at any byte. What comes back is what was sent, in order, and nothing is left over.
+ *
+ *   sim_direct [SEED]    one world alone (SIM_TRACE=1: traced)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "lib/one.h"
+#include "sim/sim.h"
+
+enum { CLIENTS = 2, MESSAGES = 14, SEEDS = 150, SIZE_MAX_ = 200000 };
+
+static uint8_t bytes[SIZE_MAX_ + 256]; /* message i of a client is those from i on */
+
+struct client {
+    wsr_conn conn;
+    size_t sizes[MESSAGES];
+    unsigned sent, echoed, closed;
+    bool open;
+    wsr_close_record record;
+};
+
+struct world {
+    wsr_engine *server, *client;
+    struct client clients[CLIENTS];
+    wsr_conn paused;
+    unsigned server_closed, cap;
+    bool cuts;
+};
+
+static size_t any_size(void)
+{
+    switch (sim_below(8)) {
+    case 0:
+        return (size_t)sim_below(126);
+    case 1:
+        return (size_t)sim_below(65536);
+    case 2:
+        return 65536;
+    default:
+        return 65536 + (size_t)sim_below(SIZE_MAX_ - 65536);
+    }
+}
+
+static void client_goes_on(struct world *w, struct client *c)
+{
+    while (c->open && c->sent < MESSAGES && c->sent - c->echoed < 3) {
+        const wsr_slice message = {bytes + c->sent, c->sizes[c->sent]};
+        const bool fragments = sim_chance(10) && message.len > 0;
+        const int error = fragments ? wsr_send_fragmented(w->client, c->conn, WSR_BINARY, message, 1 + (size_t)sim_below(100000))
+                                    : wsr_send(w->client, c->conn, sim_chance(50) ? WSR_TEXT : WSR_BINARY, message);
+        assert_int_equal(error, WSR_OK);
+        c->sent++;
+        if (sim_chance(20))
+            assert_int_equal(wsr_send(w->client, c->conn, WSR_PING, SLICE("between")), WSR_OK);
+    }
+    if (c->open && c->echoed == MESSAGES) {
+        c->open = false;
+        assert_int_equal(wsr_close(w->client, c->conn, 1000, SLICE("done")), WSR_OK);
+    }
+    if (c->open && w->cuts && sim_chance(3)) {
+        c->open = false;
+        assert_int_equal(wsr_abort(w->client, c->conn), WSR_OK);
+    }
+}
+
+static void see_client(struct world *w, const wsr_event *ev)
+{
+    struct client *c = ev->user;
+    c->open |= ev->type == WSR_EVENT_OPEN;
+    if (ev->type == WSR_EVENT_CLOSED) {
+        c->open = false;
+        c->closed++;
+        c->record = *wsr_event_close_record(ev);
+        return;
+    }
+    if (ev->type == WSR_EVENT_MESSAGE) {
+        assert_true(c->echoed < c->sent);
+        assert_int_equal(ev->data.len, c->sizes[c->echoed]);
+        assert_memory_equal(ev->data.ptr, bytes + c->echoed, ev->data.len);
+        c->echoed++;
+    }
+    client_goes_on(w, c);
+}
+
+static void see_server(struct world *w, const wsr_event *ev)
+{
+    w->server_closed += ev->type == WSR_EVENT_CLOSED;
+    if (ev->type != WSR_EVENT_MESSAGE)
+        return;
+    int error = wsr_forward(w->server, ev->conn, ev);
+    assert_true(error == WSR_OK || error == WSR_ESTATE || error == WSR_ESTALE);
+    if (sim_chance(10) && w->paused == 0 && wsr_pause_read(w->server, ev->conn) == WSR_OK)
+        w->paused = ev->conn;
+}
+
+static bool turn(struct world *w, wsr_engine *engine, void (*see)(struct world *, const wsr_event *))
+{
+    wsr_event ev[16];
+    int n = wsr_poll(engine, ev, w->cap, 0);
+    assert_true(n >= 0);
+    for (int i = 0; i < n; i++)
+        see(w, &ev[i]);
+    return n > 0;
+}
+
+static uint64_t open_slots(const wsr_engine *engine)
+{
+    wsr_engine_statistics stats;
+    wsr_engine_stats(engine, &stats, sizeof stats);
+    return stats.open;
+}
+
+static void begin(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->cap = sim_chance(20) ? 1 : 16;
+    w->cuts = sim_chance(30);
+    wsr_config config = WSR_CONFIG_INIT;
+    config.buffers = 8;
+    config.buffer_bytes = 16384;
+    config.ring_without = sim_chance(20) ? WSR_WITHOUT_MULTISHOT : 0;
+    config.batch_bytes_max = sim_chance(20) ? 4096 : 0;
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    wsr_listener listener;
+    assert_int_equal(wsr_engine_open(&w->server, &config), WSR_OK);
+    assert_int_equal(wsr_engine_open(&w->client, &config), WSR_OK);
+    assert_int_equal(wsr_listen(w->server, &listen, &listener), WSR_OK);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        struct client *c = &w->clients[i];
+        for (unsigned k = 0; k < MESSAGES; k++)
+            c->sizes[k] = any_size();
+        wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+        char url[32];
+        snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)wsr_listen_port(w->server, listener));
+        connect.url = url;
+        connect.user = c;
+        assert_int_equal(wsr_connect(w->client, &connect, &c->conn), WSR_OK);
+    }
+}
+
+static void play(struct world *w)
+{
+    const uint64_t end_ns = sim_now_ns() + 600 * SECOND;
+    while (open_slots(w->server) + open_slots(w->client) > 0) {
+        bool worked = turn(w, w->server, see_server);
+        worked |= turn(w, w->client, see_client);
+        if (w->paused != 0 && sim_chance(30)) {
+            (void)!wsr_resume_read(w->server, w->paused);
+            w->paused = 0;
+        }
+        if (!sim_advance() && !worked)
+            sim_sleep(10 * MS);
+        if (sim_now_ns() > end_ns)
+            fail_msg("no end: slots: server %u, client %u", (unsigned)open_slots(w->server), (unsigned)open_slots(w->client));
+    }
+}
+
+static void world_once(uint64_t seed)
+{
+    struct world w;
+    sim_reset(seed);
+    sim_chaos();
+    sim_knobs.socket_bytes = sim_chance(50) ? 400000 : 0;
+    sim_knobs.read_bytes_max *= 1000; /* a few bytes at a time would take these messages days */
+    sim_knobs.write_bytes_max *= 1000;
+    begin(&w);
+    play(&w);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        const struct client *c = &w.clients[i];
+        assert_int_equal(c->closed, 1);
+        if (!w.cuts) {
+            assert_int_equal(c->echoed, MESSAGES);
+            assert_int_equal(c->record.code, 1000);
+            assert_true(c->record.clean);
+        }
+    }
+    wsr_engine_close(w.client);
+    wsr_engine_close(w.server);
+    one_no_leaks();
+}
+
+static uint64_t now_seed;
+
+static void name_it(const char *violation)
+{
+    fail_msg("%s, with seed %llu", violation, (unsigned long long)now_seed);
+}
+
+static void large_messages_come_back_from_any_world(void **unused)
+{
+    (void)unused;
+    sim_on_violation = name_it;
+    for (now_seed = 1; now_seed <= SEEDS; now_seed++)
+        world_once(now_seed);
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)('a' + (i * 7 + i / 251) % 26);
+    if (getenv("SIM_TRACE") != NULL)
+        sim_trace = stderr;
+    if (argc == 2) {
+        now_seed = strtoull(argv[1], NULL, 10);
+        world_once(now_seed);
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_messages_come_back_from_any_world),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
