@@ -327,6 +327,39 @@ echo_say() { terminal 'hello\n' '' 'hello\r\n' '\x1b[36m> \x1b[0m' '\x1b[32m< he
 echo_say
 check "what is typed gets its mark" exits 0
 
+# --- Coming back ---------------------------------------------------------------------------------------------------------
+
+serve first
+again=$port
+connects back --reconnect "ws://127.0.0.1:$again/"
+echo before >&8
+wait_line "$tmp/back.out" '^before$'
+kill -TERM "$server"
+ends "$server"
+check "a drained server: RECONNECTING is told" wait_line "$tmp/back.err" 'lost: 1001 Going Away; attempt 1 in .* at ws://127.0.0.1:'
+echo meanwhile >&8
+"$wsring" serve --port "$again" >"$tmp/second.out" 2>"$tmp/second.err" </dev/null 8>&- &
+server=$!
+started+=("$server")
+check "it comes back, and what was typed meanwhile goes out" wait_line "$tmp/back.out" '^meanwhile$'
+hang_up
+done_with back
+check "and ends in order" eval 'exits 0 && out_is "before\nmeanwhile\n" && err_has "closed by us: 1000"'
+connects json --reconnect --json "ws://127.0.0.1:$again/"
+wait_line "$tmp/json.out" '"open"'
+kill -TERM "$server"
+wait_line "$tmp/json.out" '"reconnecting"'
+kill -INT "$pid"
+done_with json
+check "--json: reconnecting; a signal while waiting ends it, exit 130" eval 'exits 130 && events "e[1][\"event\"] == \"reconnecting\" and e[1][\"cause\"] == \"1001\" and e[1][\"verdict\"] == \"retry\"
+    and e[1][\"attempt\"] == 1 and 0 <= e[1][\"delay\"] <= 5.1 and e[1][\"code\"] == 1001 and e[-1][\"event\"] == \"closed\""'
+hang_up
+for final in "1000 0" "4001 12" "1008 12"; do
+    peer "final${final% *}" close "${final% *}"
+    fed '' --wait forever --reconnect "ws://127.0.0.1:$port/"
+    check "--reconnect stays away after ${final% *}: exit ${final#* }" exits "${final#* }"
+done
+
 kill -TERM "$echo_pid"
 ends "$echo_pid"
 exit $failed

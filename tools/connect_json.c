@@ -3,6 +3,7 @@
  */
 #include "tools/connect_json.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -176,6 +177,7 @@ void json_add_reconnecting(struct buffer *out, const wsr_event *event)
         [WSR_VERDICT_FOLLOW] = "follow", [WSR_VERDICT_ASK] = "ask",
     };
     const wsr_reconnecting *r = wsr_event_reconnecting(event);
+    assert(r != NULL);
     begin(out, "reconnecting", event->time_ns);
     add_string(out, "verdict", verdicts[r->verdict]);
     add_string(out, "cause", wsr_cause_lookup(r->cause)->name);
@@ -191,6 +193,7 @@ void json_add_reconnecting(struct buffer *out, const wsr_event *event)
 void json_add_closed(struct buffer *out, const wsr_event *event, bool opened)
 {
     const wsr_close_record *record = wsr_event_close_record(event);
+    assert(record != NULL);
     begin(out, "closed", event->time_ns);
     add_string(out, "cause", wsr_cause_lookup(wsr_cause_of_record(record, opened))->name);
     add_bool(out, "opened", opened);

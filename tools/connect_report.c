@@ -6,6 +6,7 @@
  */
 #include "tools/connect_report.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -274,6 +275,7 @@ static void add_end(struct buffer *line, const wsr_close_record *r, bool opened)
 void report_reconnecting(const wsr_event *event)
 {
     const wsr_reconnecting *r = wsr_event_reconnecting(event);
+    assert(r != NULL);
     const wsr_close_record *record = r->record;
     struct buffer line = {0};
     char duration[24];

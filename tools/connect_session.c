@@ -7,6 +7,7 @@
  */
 #include "tools/connect_session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -132,6 +133,7 @@ static void on_open(struct session *s, const wsr_event *event)
 static void on_reconnecting(struct session *s, const wsr_event *event)
 {
     const wsr_reconnecting *r = wsr_event_reconnecting(event);
+    assert(r != NULL);
     if (!s->options->quiet)
         report_reconnecting(event);
     if (r->verdict == WSR_VERDICT_ASK || r->verdict == WSR_VERDICT_RENEW) {
@@ -149,6 +151,7 @@ static void on_reconnecting(struct session *s, const wsr_event *event)
 static void on_closed(struct session *s, const wsr_event *event)
 {
     const wsr_close_record *record = wsr_event_close_record(event);
+    assert(record != NULL);
     if (event->conn != s->conn)
         return; /* one that has a successor */
     if (!s->options->quiet && !s->asked)
