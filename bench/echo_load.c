@@ -5,7 +5,8 @@
  * little as a client can. It checks the length of every reply and its first bytes, not the rest (`wsring load` checks every
  * byte). The same program and the same bytes drive a WebSocket server (--target ws:...: handshake first, replies are plain
  * frames) and a raw echo (--target raw:...: no handshake, replies are the tail of each frame; see lib/raw.h). With --deflate
- * replies may be of any length and in several frames: then it counts messages, and that they are compressed.
+ * replies may be of any length and in several frames: then it counts messages, and that they are compressed. With --tls all is
+ * sealed, and one record in 16 of the replies is opened and checked (lib/sealed.h).
  *
  * Two things see to it that it is the server that is waited for and not the load (README.md says why): --spin, which does not
  * sleep, and --brake, which takes a part of the servers' core away. Options, order and costs are lib/load.h's.
@@ -20,6 +21,7 @@
 
 #include "lib/client.h"
 #include "lib/load.h"
+#include "lib/sealed.h"
 
 enum { EVENTS = 512, CHECKED_BYTES = 32 };
 
@@ -38,6 +40,10 @@ struct connection {
     /* --deflate: the frame that comes in */
     uint8_t header[CLIENT_HEADER_MAX];
     uint64_t payload_left;
+    /* --tls */
+    struct sealed *sealed;
+    uint8_t *records; /* sealed, and not yet sent: records_len bytes from records_at */
+    size_t records_at, records_len;
 };
 
 /* A target's context. */
@@ -47,13 +53,14 @@ struct server {
     uint8_t reply_head[CHECKED_BYTES];
 };
 
-static double payload_bytes = 20, depth = 1, text, deflate;
+static double payload_bytes = 20, depth = 1, text, deflate, tls;
 
 static const struct load_number numbers[] = {
     {"payload", "bytes of a message", &payload_bytes, 0, 1 << 28, 0},
     {"depth", "messages in flight on a connection", &depth, 1, 100000, 0},
     {"text", "text, not binary", &text, 0, 1, 1},
     {"deflate", "agree on permessage-deflate, without history, and send compressed", &deflate, 0, 1, 1},
+    {"tls", "over TLS 1.3 with TLS_AES_128_GCM_SHA256", &tls, 0, 1, 1},
     {NULL, NULL, NULL, 0, 0, 0},
 };
 
@@ -141,8 +148,51 @@ static void connection_watch(struct connection *connection, int out)
         load_die("epoll_ctl: %s", strerror(errno));
 }
 
+/* Seals what is to be sent, as far as there is room; a window of small messages goes into one record. */
+enum { RECORDS_AT_ONCE = 5 };
+static void connection_seal(struct connection *connection)
+{
+    size_t cap = RECORDS_AT_ONCE * (SEALED_PLAIN_MAX + SEALED_GAIN);
+
+    if (connection->records == NULL && (connection->records = malloc(cap)) == NULL)
+        load_die("out of memory");
+    connection->records_at = connection->records_len = 0;
+    for (int i = 0; i < RECORDS_AT_ONCE && connection->unsent > 0; i++) {
+        size_t len = frames_bytes - connection->send_at < connection->unsent ? frames_bytes - connection->send_at : connection->unsent;
+
+        if (len > SEALED_PLAIN_MAX)
+            len = SEALED_PLAIN_MAX;
+        connection->records_len += sealed_seal(connection->sealed, connection->records + connection->records_len, frames + connection->send_at, len);
+        connection->unsent -= len;
+        connection->send_at = (connection->send_at + len) % in_bytes;
+    }
+}
+
+static void connection_send_sealed(struct connection *connection)
+{
+    while (connection->records_len > 0 || connection->unsent > 0) {
+        ssize_t n;
+
+        if (connection->records_len == 0)
+            connection_seal(connection);
+        n = send(connection->fd, connection->records + connection->records_at, connection->records_len, MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno != EAGAIN)
+                load_die("send: %s", strerror(errno));
+            break;
+        }
+        connection->records_at += (size_t)n;
+        connection->records_len -= (size_t)n;
+    }
+    connection_watch(connection, connection->records_len > 0);
+}
+
 static void connection_send(struct connection *connection)
 {
+    if (connection->sealed != NULL) {
+        connection_send_sealed(connection);
+        return;
+    }
     while (connection->unsent > 0) {
         size_t len = frames_bytes - connection->send_at < connection->unsent ? frames_bytes - connection->send_at : connection->unsent;
         ssize_t n = send(connection->fd, frames + connection->send_at, len, MSG_NOSIGNAL);
@@ -167,7 +217,7 @@ static void messages_start(struct connection *connection, unsigned n)
     connection_send(connection);
 }
 
-/* Counts the replies that end within len bytes, and checks their heads. */
+/* Counts the replies that end within len bytes, and checks their heads; data NULL: they were not opened. */
 static unsigned replies_check(struct connection *connection, const uint8_t *data, size_t len)
 {
     unsigned complete = 0;
@@ -178,7 +228,7 @@ static unsigned replies_check(struct connection *connection, const uint8_t *data
         if (connection->reply_at < reply_head_bytes) {
             size_t head = reply_head_bytes - connection->reply_at < n ? reply_head_bytes - connection->reply_at : n;
 
-            if (memcmp(data, current->reply_head + connection->reply_at, head) != 0)
+            if (data != NULL && memcmp(data, current->reply_head + connection->reply_at, head) != 0)
                 load_die("a wrong reply, at byte %zu or after of %zu", connection->reply_at, out_bytes);
         }
         connection->reply_at += n;
@@ -186,10 +236,17 @@ static unsigned replies_check(struct connection *connection, const uint8_t *data
             connection->reply_at = 0;
             complete++;
         }
-        data += n;
+        data = data != NULL ? data + n : NULL;
         len -= n;
     }
     return complete;
+}
+
+/* --tls: a piece of the replies; counts into sealed_complete. */
+static unsigned sealed_complete;
+static void sealed_check(void *context, const uint8_t *data, size_t len)
+{
+    sealed_complete += replies_check(context, data, len);
 }
 
 /* The same where lengths are the server's choice: counts the messages that end, by their headers. */
@@ -237,7 +294,13 @@ static void connection_read(struct connection *connection)
             return;
         load_die("recv: %s", n == 0 ? "the server closed" : strerror(errno));
     }
-    complete = deflate != 0 ? replies_parse(connection, read_buffer, (size_t)n) : replies_check(connection, read_buffer, (size_t)n);
+    sealed_complete = 0;
+    if (connection->sealed != NULL)
+        sealed_take(connection->sealed, read_buffer, (size_t)n, sealed_check, connection);
+    if (connection->sealed != NULL)
+        complete = sealed_complete;
+    else
+        complete = deflate != 0 ? replies_parse(connection, read_buffer, (size_t)n) : replies_check(connection, read_buffer, (size_t)n);
     if (complete == 0)
         return;
     if (complete > connection->waiting)
@@ -264,7 +327,10 @@ static void open_target(struct load_target *target)
         struct connection *connection = &server->connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = connection}};
 
-        connection->fd = target->raw ? client_connect(target->port) : client_upgrade(target->port, "/", deflate != 0);
+        if (tls != 0)
+            connection->fd = client_upgrade_sealed(target->port, "/", &connection->sealed);
+        else
+            connection->fd = target->raw ? client_connect(target->port) : client_upgrade(target->port, "/", deflate != 0);
         if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
             load_die("epoll_ctl: %s", strerror(errno));
     }
@@ -309,6 +375,8 @@ int main(int argc, char **argv)
     char head[96];
 
     load_parse(argc, argv, numbers);
+    if (tls != 0 && deflate != 0)
+        load_die("--tls and --deflate: one of them");
     payload_build();
     frames_build();
     load_run(&actions);

@@ -17,6 +17,7 @@
 #include <zlib.h>
 
 #include "lib/load.h"
+#include "lib/sealed.h"
 
 static const uint8_t masking_key[4] = {0x37, 0xfa, 0x21, 0x3d};
 
@@ -165,6 +166,14 @@ static int unblock(int fd)
 int client_connect(unsigned port)
 {
     return unblock(connect_blocking(port));
+}
+
+int client_upgrade_sealed(unsigned port, const char *path, struct sealed **sealed)
+{
+    int fd = connect_blocking(port);
+
+    *sealed = sealed_upgrade(fd, path);
+    return unblock(fd);
 }
 
 int client_upgrade(unsigned port, const char *path, int deflate)

@@ -33,6 +33,10 @@ int client_socket(unsigned port, int flags, int *error);
 /* Connects, blocking, and returns the socket, non-blocking from then on; does not return without it (load_die). */
 int client_connect(unsigned port);
 
+/* The same, with TLS and a handshake of WebSocket; *sealed: what seals its bytes from now on (lib/sealed.h). */
+struct sealed;
+int client_upgrade_sealed(unsigned port, const char *path, struct sealed **sealed);
+
 /* The same with a handshake; deflate: permessage-deflate without history either way must be agreed on. */
 int client_upgrade(unsigned port, const char *path, int deflate);
 

@@ -1,14 +1,17 @@
 // Bun (uWebSockets inside) as a server for `make bench-net`; what all of these do: bench/README.md.
 const port = Number(process.argv[2]);
+const option = (name) => process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined;
+const certificate = option('--tls'); // a PEM file with its key
 const subscribers = new Set();
 
 Bun.serve({
   hostname: '127.0.0.1',
   port,
+  tls: certificate && { cert: Bun.file(certificate), key: Bun.file(certificate) },
   fetch: (request, server) =>
     server.upgrade(request, { data: { path: new URL(request.url).pathname } }) ? undefined : new Response('not a handshake', { status: 400 }),
   websocket: {
-    perMessageDeflate: process.argv[3] === '--deflate',
+    perMessageDeflate: process.argv.includes('--deflate'),
     maxPayloadLength: 16 << 20,
     backpressureLimit: 64 << 20,
     idleTimeout: 0,
@@ -22,4 +25,4 @@ Bun.serve({
     },
   },
 });
-console.log(`listening on ws://127.0.0.1:${port}`);
+console.log(`listening on ${certificate ? 'wss' : 'ws'}://127.0.0.1:${port}`);

@@ -155,10 +155,14 @@ int main(int argc, char **argv)
     info.options = LWS_SERVER_OPTION_VALIDATE_UTF8;
     if (argc > 2 && strcmp(argv[2], "--deflate") == 0)
         info.extensions = extensions;
+    if (argc > 3 && strcmp(argv[2], "--tls") == 0) { /* a PEM file with its key */
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = info.ssl_private_key_filepath = argv[3];
+    }
     context = lws_create_context(&info);
     if (context == NULL)
         return 1;
-    printf("listening on ws://127.0.0.1:%s\n", argv[1]);
+    printf("listening on %s://127.0.0.1:%s\n", info.ssl_cert_filepath != NULL ? "wss" : "ws", argv[1]);
     fflush(stdout);
     while (lws_service(context, 0) >= 0)
         ;
