@@ -85,6 +85,8 @@ needs_test()
     need libwebsockets-dev has_header libwebsockets.h
     need nginx-light has_file /usr/sbin/nginx
     need haproxy has_file /usr/sbin/haproxy
+    need tinyproxy-bin has_command tinyproxy
+    need microsocks has_command microsocks
     need nodejs has_command node
     need tshark has_command tshark
     need chromium has_command chromium
