@@ -212,7 +212,7 @@ static uint64_t say_yes(struct back *b, const struct row *row, const struct back
     const unsigned accepted = b->accepted;
     back_nothing(b, 9 * S);
     assert_int_equal(b->accepted, accepted);
-    assert_int_equal(wsr_reconnect_now(b->engine, b->conn, row->then == RENEWS ? "Authorization: Bearer fresh\r\n" : NULL), WSR_OK);
+    assert_int_equal(back_now(b, row->then == RENEWS ? "Authorization: Bearer fresh\r\n" : NULL), WSR_OK);
     return sim_now_ns() + predicted(row, highest, 0, 0);
 }
 

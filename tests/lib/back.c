@@ -69,6 +69,12 @@ void back_connect_open(struct back *b)
     (void)back_next(b, WSR_EVENT_OPEN, SECOND);
 }
 
+int back_now(struct back *b, const char *headers)
+{
+    b->hurried_n = b->events_n;
+    return wsr_reconnect_now(b->engine, b->conn, headers);
+}
+
 void back_close(struct back *b)
 {
     char text[160];
@@ -172,6 +178,8 @@ static bool take_frame(struct back_peer *peer)
 
 static void serve_one(struct back *b, struct back_peer *peer)
 {
+    if (peer->unread)
+        return;
     if (peer->open) {
         ptrdiff_t n = sim_peer_read(peer->handle, peer->bytes + peer->bytes_len, sizeof peer->bytes - peer->bytes_len);
         peer->bytes_len += n > 0 ? (size_t)n : 0;
@@ -261,7 +269,7 @@ static uint64_t step_ns(const struct back *b, uint64_t left_ns)
 {
     const struct back_event *last = b->events_n > 0 ? &b->events[b->events_n - 1] : NULL;
     uint64_t step = last != NULL && last->type == WSR_EVENT_CLOSED ? left_ns : LOOK_NS;
-    if (last != NULL && last->type == WSR_EVENT_RECONNECTING) {
+    if (last != NULL && last->type == WSR_EVENT_RECONNECTING && b->hurried_n != b->events_n) {
         const uint64_t due_ns = last->time_ns + last->reconnecting.delay_ns;
         if (due_ns > sim_now_ns() + LOOK_NS)
             step = due_ns - sim_now_ns();

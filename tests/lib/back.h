@@ -36,6 +36,7 @@ struct back_event {
 struct back_peer {
     int handle;          /* -1: gone */
     bool open;           /* it was answered with 101 */
+    bool unread;         /* what the client sends is left where it is */
     uint64_t accepted_ns;
     char request[4096];
     size_t request_len;
@@ -59,6 +60,7 @@ struct back {
     struct back_peer peers[BACK_PEERS];
     struct back_peer *peer; /* the last that was accepted */
     unsigned accepted, requests;
+    unsigned hurried_n;  /* how many events there were at the last back_now */
 };
 
 /* Opens the engine (config may be NULL) and listens on port 9000. config.url and reconnect.on are set: change what you like. */
@@ -68,6 +70,8 @@ void back_unlisten(struct back *b);
 /* wsr_connect, and then until OPEN. */
 void back_connect(struct back *b);
 void back_connect_open(struct back *b);
+/* wsr_reconnect_now; 0, or its error. */
+int back_now(struct back *b, const char *headers);
 /* Closes the engine; nothing may be left open. */
 void back_close(struct back *b);
 
