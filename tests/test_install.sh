@@ -27,6 +27,7 @@ sanitize=()
 case $mode in
 asan) sanitize=(-fsanitize=address,undefined) ;;
 tsan) sanitize=(-fsanitize=thread) ;;
+coverage) sanitize=(--coverage) ;;
 esac
 stage=$(mktemp -d) || exit 1
 trap 'rm -rf "$stage"' EXIT
