@@ -140,6 +140,17 @@ static void a_pause_that_flickers_leaves_nothing_behind(void **unused)
     one_close(&o);
 }
 
+/* As another loop would do it: poll until there is nothing, then sleep on the descriptor. */
+static void poll_as_guest(struct one *o)
+{
+    wsr_event ev[8];
+    int n;
+    while ((n = wsr_poll(o->engine, ev, 8, 0)) > 0)
+        for (int i = 0; i < n; i++)
+            o->closed += ev[i].type == WSR_EVENT_CLOSED;
+    assert_int_equal(n, 0);
+}
+
 /* Who has been reset while nobody reads from it is sent to once, not at every poll until the deadline. */
 static void a_broken_sender_is_not_spun_upon(void **unused)
 {
@@ -165,6 +176,30 @@ static void a_broken_sender_is_not_spun_upon(void **unused)
     one_close(&o);
 }
 
+/* What a guest begins between two polls has its deadlines too: with wsr_flush they are the descriptor's. */
+static void a_guest_s_deadline_begins_with_its_flush(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(15);
+    one_open_limits(&o, &(wsr_limits){.idle_timeout_ns = 9000 * SECOND, .close_timeout_ns = 3 * SECOND});
+    int peer = one_peer(&o);
+    int fd = wsr_engine_fd(o.engine);
+    while (sim_fd_readable(fd))
+        poll_as_guest(&o);
+    assert_int_equal(wsr_close(o.engine, o.conn, 1000, SLICE("")), WSR_OK);
+    assert_int_equal(wsr_flush(o.engine), WSR_OK);
+    const uint64_t begun = sim_now_ns();
+    do {
+        if (sim_fd_readable(fd))
+            poll_as_guest(&o);
+    } while (o.closed == 0 && sim_advance());
+    assert_int_equal(o.closed, 1);
+    assert_in_range(sim_now_ns() - begun, 3 * SECOND, 4 * SECOND);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
 /* A cancel that the kernel refuses is asked for again: without it nothing would ever end the receive of a silent peer. */
 static void a_refused_cancel_is_asked_for_again(void **unused)
 {
@@ -183,17 +218,6 @@ static void a_refused_cancel_is_asked_for_again(void **unused)
     assert_int_equal(stats.open, 0);
     sim_peer_close(peer);
     one_close(&o);
-}
-
-/* As another loop would do it: poll until there is nothing, then sleep on the descriptor. */
-static void poll_as_guest(struct one *o)
-{
-    wsr_event ev[8];
-    int n;
-    while ((n = wsr_poll(o->engine, ev, 8, 0)) > 0)
-        for (int i = 0; i < n; i++)
-            o->closed += ev[i].type == WSR_EVENT_CLOSED;
-    assert_int_equal(n, 0);
 }
 
 /* Deadlines come and go, one far away stays: the ring holds one timer for all of them, not one for each that ever was the next. */
@@ -397,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_backlog_without_events_does_not_spin),
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
         cmocka_unit_test(a_broken_sender_is_not_spun_upon),
+        cmocka_unit_test(a_guest_s_deadline_begins_with_its_flush),
         cmocka_unit_test(a_refused_cancel_is_asked_for_again),
         cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
         cmocka_unit_test(a_guest_is_woken_for_what_is_left),

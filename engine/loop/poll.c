@@ -228,6 +228,8 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
 
 int wsr_flush(wsr_engine *engine)
 {
+    if (engine->fd_mode) /* also for what was begun since the last poll: a connect that fails at once, a Close and its deadline */
+        arm_timer(engine);
     wsr_output_kick(engine);
     int error = wsr_ring_submit(engine->ring);
     wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->shaking.n > 0 || engine->wake_owed);
