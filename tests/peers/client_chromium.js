@@ -1,5 +1,6 @@
 // Headless Chromium as client of `wsring serve`, at PORT: what a browser's ways of leaving look like to a server
 // (RFC 6455 section 7.4.1; the mission's page). Prints nothing but its own checks; the server's log has the codes.
+// PORT traffic: messages there and back alone, and which extension was agreed on.
 'use strict';
 const assert = require('assert');
 const http = require('http');
@@ -27,6 +28,7 @@ async function converse(url_) {
   const bytes = new Uint8Array(await reply);
   if (bytes.length !== 100000 || bytes.some((b) => b !== 7)) throw new Error('bytes came back changed');
   globalThis.ws = ws;
+  return ws.extensions;
 }
 
 const closing = (how) => new Promise((resolve) => {
@@ -48,8 +50,14 @@ async function main() {
   const page = await browser.newPage();
   await page.goto(here);
 
-  await page.evaluate(converse, url);
-  ok('echoes text and binary');
+  const extensions = await page.evaluate(converse, url);
+  ok(`echoes text and binary, with ${extensions || 'no extension'}`);
+  if (process.argv[3] === 'traffic') {
+    await page.evaluate(closing, 1000);
+    await browser.close();
+    site.close();
+    return;
+  }
   assert.deepStrictEqual(await page.evaluate(closing, 1000), { code: 1000, clean: true });
   ok('close(1000): the page sees 1000, clean');
 
