@@ -32,19 +32,21 @@ static const char *keep_text(char **at, const char *text)
     return kept;
 }
 
-/* What points elsewhere is copied into one allocation; the overrides first, for their alignment. */
+/* What points elsewhere is copied into one allocation; what has an alignment first. */
 static int keep_texts(wsr_engine *engine, struct wsr_client *client)
 {
     wsr_connect_config *config = &client->config;
     const char **const texts[] = {&config->url, &config->address, &config->subprotocols, &config->headers, &config->origin, &config->proxy};
+    const size_t urls_bytes = client->urls_n * sizeof client->urls[0];
     const size_t overrides_bytes = config->reconnect.overrides_n * sizeof config->reconnect.overrides[0];
-    client->texts_bytes = overrides_bytes;
+    client->texts_bytes = urls_bytes + overrides_bytes;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         client->texts_bytes += text_bytes(*texts[i]);
     client->texts = engine->allocator->alloc(engine->allocator->context, client->texts_bytes);
     if (client->texts == NULL)
         return WSR_ENOMEM;
-    char *at = client->texts;
+    client->urls = (struct wsr_url *)(void *)client->texts;
+    char *at = client->texts + urls_bytes;
     if (overrides_bytes > 0) {
         memcpy(at, config->reconnect.overrides, overrides_bytes);
         config->reconnect.overrides = (const wsr_policy_override *)(const void *)at;
@@ -100,27 +102,30 @@ static bool next_url(wsr_slice *list, wsr_slice *url)
     return url->len > 0;
 }
 
-/* NULL, or what is wrong. */
-static const char *parse_urls(struct wsr_url urls[WSR_CLIENT_URLS_MAX], unsigned *n, const char *text)
+/* NULL, or what is wrong. urls NULL: they are only counted. */
+static const char *parse_urls(struct wsr_url *urls, unsigned *n, const char *text)
 {
     wsr_slice list = wsr_slice_of(text), one;
     for (*n = 0; next_url(&list, &one); ++*n) {
+        struct wsr_url url;
         if (*n == WSR_CLIENT_URLS_MAX)
             return "there are more than 16 URLs";
-        const char *problem = wsr_url_parse(&urls[*n], one, false);
+        const char *problem = wsr_url_parse(&url, one, false);
         if (problem != NULL)
             return problem;
+        if (urls != NULL)
+            urls[*n] = url;
     }
     return *n > 0 ? NULL : "there is no URL";
 }
 
 const char *wsr_url_problem(const char *url)
 {
-    struct wsr_url urls[WSR_CLIENT_URLS_MAX];
     unsigned n;
-    return parse_urls(urls, &n, url);
+    return parse_urls(NULL, &n, url);
 }
 
+/* The texts are kept, and were parsed before: this time into their place. */
 static int take_urls(struct wsr_client *client)
 {
     const wsr_connect_config *config = &client->config;
@@ -313,7 +318,8 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
     wsr_connect_config complete;
     if (wsr_config_take(&complete, sizeof complete, from, offsetof(wsr_connect_config, address)) < 0)
         return WSR_ECONFIG;
-    if (complete.url == NULL)
+    unsigned urls_n;
+    if (complete.url == NULL || parse_urls(NULL, &urls_n, complete.url) != NULL)
         return WSR_EURL;
     int error = check_config(&complete);
     if (error < 0)
@@ -324,6 +330,7 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
         return WSR_ENOMEM;
     memset(client, 0, sizeof *client);
     client->config = complete;
+    client->urls_n = urls_n;
     client->tls = wsr_tls_hold(complete.tls);
     default_ns(&client->config.connect_timeout_ns, TIMEOUT_NS);
     default_ns(&client->config.proxy_timeout_ns, TIMEOUT_NS);
@@ -344,7 +351,7 @@ void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
 {
     const wsr_allocator *allocator = engine->allocator;
     wsr_comeback_free(engine, client);
-    wsr_dial_fini(&client->dial);
+    wsr_dial_fini(engine, &client->dial);
     wsr_tls_release(client->tls);
     if (client->texts != NULL)
         allocator->release(allocator->context, client->texts, client->texts_bytes);

@@ -24,8 +24,34 @@ void wsr_dial_init(struct wsr_dial *dial)
 {
     memset(dial, 0, sizeof *dial);
     dial->timer.kind = WSR_TIMER_CLIENT;
+}
+
+static bool make_room(wsr_engine *engine, struct wsr_dial *dial)
+{
+    dial->room = wsr_pool_get_exact(&engine->env.pool, sizeof *dial->room);
+    if (dial->room == NULL)
+        return false;
+    memset(dial->room, 0, sizeof *dial->room);
     for (unsigned i = 0; i < WSR_DIALS_MAX; i++)
-        dial->tries[i].fd = -1;
+        dial->room->tries[i].fd = -1;
+    return true;
+}
+
+static bool is_any_armed(const struct wsr_dial *dial)
+{
+    bool any = false;
+    for (unsigned i = 0; dial->room != NULL && i < dial->tried_n; i++)
+        any |= dial->room->tries[i].armed;
+    return any;
+}
+
+/* Nothing is begun any more, and nothing under way. */
+static void give_room_back(wsr_engine *engine, struct wsr_dial *dial)
+{
+    if (dial->room == NULL || dial->state != WSR_DIAL_IDLE || is_any_armed(dial))
+        return;
+    wsr_pool_put_exact(&engine->env.pool, dial->room, sizeof *dial->room);
+    dial->room = NULL;
 }
 
 /* ---- order ---- */
@@ -73,12 +99,13 @@ static void fail(struct wsr_dial *dial, int error, const char *detail)
 
 static socklen_t address_of(const struct wsr_dial *dial, unsigned i, const struct sockaddr **out)
 {
-    if (dial->unix_len > 0) {
-        *out = (const struct sockaddr *)(const void *)&dial->to.un;
-        return dial->unix_len;
+    const struct wsr_dial_room *room = dial->room;
+    if (room->unix_len > 0) {
+        *out = (const struct sockaddr *)(const void *)&room->to.un;
+        return room->unix_len;
     }
-    *out = &dial->to.ip[i].any;
-    return dial->to.ip[i].any.sa_family == AF_INET ? sizeof dial->to.ip[i].in4 : sizeof dial->to.ip[i].in6;
+    *out = &room->to.ip[i].any;
+    return room->to.ip[i].any.sa_family == AF_INET ? sizeof room->to.ip[i].in4 : sizeof room->to.ip[i].in6;
 }
 
 /* 0, or an errno. */
@@ -96,7 +123,7 @@ static int try_one(wsr_engine *engine, struct wsr_connection *c, unsigned i)
         wsr_sys_close(fd);
         return error;
     }
-    dial->tries[i] = (struct wsr_dial_try){.fd = fd, .armed = true};
+    dial->room->tries[i] = (struct wsr_dial_try){.fd = fd, .armed = true};
     c->armed |= WSR_ARMED_DIAL;
     return 0;
 }
@@ -135,14 +162,13 @@ static void connect_all(wsr_engine *engine, struct wsr_connection *c)
 
 static void begin_unix(wsr_engine *engine, struct wsr_connection *c, const char *path)
 {
-    struct wsr_dial *dial = dial_of(c);
+    struct wsr_dial_room *room = dial_of(c)->room;
     const size_t len = strlen(path);
-    assert(len < sizeof dial->to.un.sun_path);
-    memset(&dial->to, 0, sizeof dial->to);
-    dial->to.un.sun_family = AF_UNIX;
-    memcpy(dial->to.un.sun_path, path, len);
-    dial->unix_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-    dial->addresses_n = 1;
+    assert(len < sizeof room->to.un.sun_path);
+    room->to.un.sun_family = AF_UNIX;
+    memcpy(room->to.un.sun_path, path, len);
+    room->unix_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    dial_of(c)->addresses_n = 1;
     connect_all(engine, c);
 }
 
@@ -171,16 +197,19 @@ static void begin_resolving(wsr_engine *engine, struct wsr_connection *c, const 
 void wsr_dial_begin(wsr_engine *engine, struct wsr_connection *c, const char *host, uint16_t port, const char *path, uint64_t timeout_ns)
 {
     struct wsr_dial *dial = dial_of(c);
-    assert(dial->state == WSR_DIAL_IDLE && (c->armed & WSR_ARMED_DIAL) == 0);
+    assert(dial->state == WSR_DIAL_IDLE && dial->room == NULL);
     wsr_dial_init(dial);
     dial->deadline_ns = wsr_ns_add(engine->now_ns, timeout_ns);
     dial->next_ns = UINT64_MAX;
     union wsr_address numeric;
     socklen_t len;
-    if (path != NULL) {
+    if (!make_room(engine, dial)) {
+        dial->state = WSR_DIAL_CONNECTING;
+        fail(dial, WSR_ENOMEM, NULL);
+    } else if (path != NULL) {
         begin_unix(engine, c, path);
     } else if (wsr_sys_address(host, port, &numeric, &len) == 0) {
-        memcpy(&dial->to.ip[0], &numeric, len);
+        memcpy(&dial->room->to.ip[0], &numeric, len);
         dial->addresses_n = 1;
         connect_all(engine, c);
     } else {
@@ -198,14 +227,15 @@ void wsr_dial_stop(wsr_engine *engine, struct wsr_connection *c)
         wsr_resolver_forget(engine->resolver, wsr_conn_id(c));
     dial->state = WSR_DIAL_IDLE;
     wsr_wheel_unset(&engine->wheel, &dial->timer);
+    give_room_back(engine, dial);
 }
 
 bool wsr_dial_cancel(wsr_engine *engine, struct wsr_connection *c)
 {
     struct wsr_dial *dial = dial_of(c);
     const wsr_conn id = wsr_conn_id(c);
-    for (unsigned i = 0; i < dial->tried_n; i++) {
-        struct wsr_dial_try *try = &dial->tries[i];
+    for (unsigned i = 0; dial->room != NULL && i < dial->tried_n; i++) {
+        struct wsr_dial_try *try = &dial->room->tries[i];
         if (!try->armed || try->cancelled)
             continue;
         if (wsr_ring_cancel(engine->ring, WSR_TAG(WSR_OP_DIAL + i, id), WSR_TAG(WSR_OP_CANCEL, id)) < 0)
@@ -216,13 +246,16 @@ bool wsr_dial_cancel(wsr_engine *engine, struct wsr_connection *c)
     return true;
 }
 
-void wsr_dial_fini(struct wsr_dial *dial)
+void wsr_dial_fini(wsr_engine *engine, struct wsr_dial *dial)
 {
-    for (unsigned i = 0; i < WSR_DIALS_MAX; i++) {
-        if (dial->tries[i].fd >= 0)
-            wsr_sys_close(dial->tries[i].fd);
-        dial->tries[i].fd = -1;
+    for (unsigned i = 0; dial->room != NULL && i < dial->tried_n; i++) {
+        struct wsr_dial_try *try = &dial->room->tries[i];
+        if (try->fd >= 0)
+            wsr_sys_close(try->fd);
+        *try = (struct wsr_dial_try){.fd = -1};
     }
+    dial->state = WSR_DIAL_IDLE;
+    give_room_back(engine, dial);
 }
 
 static void give_up(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
@@ -235,8 +268,8 @@ static void give_up(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
 static void win(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which)
 {
     struct wsr_dial *dial = dial_of(c);
-    const int fd = dial->tries[which].fd;
-    dial->tries[which].fd = -1;
+    const int fd = dial->room->tries[which].fd;
+    dial->room->tries[which].fd = -1;
     wsr_dial_stop(engine, c);
     (void)wsr_dial_cancel(engine, c);
     wsr_client_connected(engine, batch, c, fd);
@@ -246,27 +279,20 @@ static void win(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connecti
 
 static void close_try(struct wsr_connection *c, unsigned which)
 {
-    struct wsr_dial_try *try = &dial_of(c)->tries[which];
+    struct wsr_dial_try *try = &dial_of(c)->room->tries[which];
     wsr_sys_close(try->fd);
     try->fd = -1;
-}
-
-static bool is_any_armed(const struct wsr_dial *dial)
-{
-    bool any = false;
-    for (unsigned i = 0; i < dial->tried_n; i++)
-        any |= dial->tries[i].armed;
-    return any;
 }
 
 void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which, const struct wsr_completion *completion)
 {
     struct wsr_dial *dial = dial_of(c);
-    dial->tries[which].armed = false;
+    dial->room->tries[which].armed = false;
     if (!is_any_armed(dial))
         wsr_conn_disarmed(c, WSR_ARMED_DIAL);
     if (dial->state != WSR_DIAL_CONNECTING) { /* another was faster, or nobody wants it any more */
         close_try(c, which);
+        give_room_back(engine, dial);
         wsr_conn_retire(engine, c);
         return;
     }
@@ -292,7 +318,7 @@ static void take_answer(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
         fail(dial, answer->error, answer->text);
     } else {
         wsr_dial_order(answer->addresses, answer->n);
-        memcpy(dial->to.ip, answer->addresses, answer->n * sizeof answer->addresses[0]);
+        memcpy(dial->room->to.ip, answer->addresses, answer->n * sizeof answer->addresses[0]);
         dial->addresses_n = answer->n;
         connect_all(engine, c);
     }

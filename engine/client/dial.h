@@ -23,18 +23,23 @@ struct wsr_dial_try {
     bool cancelled; /* and a cancel of it */
 };
 
-struct wsr_dial {
-    uint8_t state;          /* wsr_dial_state */
-    struct wsr_timer timer; /* of the kind WSR_TIMER_CLIENT: the next try, or the deadline */
-    uint64_t deadline_ns;
-    uint64_t next_ns;       /* when the next address is tried beside those under way */
-    unsigned addresses_n, tried_n, failed_n;
+/* What only a dial needs, and no connection that stands. */
+struct wsr_dial_room {
     socklen_t unix_len;     /* of the address of a unix socket, in place of the addresses; 0: none */
     union {
         union wsr_ip_address ip[WSR_RESOLVED_MAX];
         struct sockaddr_un un;
     } to;
     struct wsr_dial_try tries[WSR_DIALS_MAX];
+};
+
+struct wsr_dial {
+    uint8_t state;          /* wsr_dial_state */
+    struct wsr_timer timer; /* of the kind WSR_TIMER_CLIENT: the next try, or the deadline */
+    uint64_t deadline_ns;
+    uint64_t next_ns;       /* when the next address is tried beside those under way */
+    unsigned addresses_n, tried_n, failed_n;
+    struct wsr_dial_room *room; /* until the last connect has ended; NULL: none is under way */
     /* how it ended, if it did without a connection: for the record */
     int error;              /* WSR_ERESOLVE, WSR_ECONNECT, WSR_ETIMEOUT_CONNECT, WSR_ENOMEM ...; 0: not yet */
     int sys_errno;
@@ -58,8 +63,8 @@ void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
 void wsr_dial_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 bool wsr_dial_cancel(wsr_engine *engine, struct wsr_connection *c);
 
-/* Closes what is still open, without waiting: the ring is gone. */
-void wsr_dial_fini(struct wsr_dial *dial);
+/* Closes what is still open, without waiting: the ring is gone, or nothing was under way. */
+void wsr_dial_fini(wsr_engine *engine, struct wsr_dial *dial);
 
 /*
  * RFC 8305 section 4: puts n addresses in the order they are tried in: families take turns, the first address's begins, and
