@@ -1,0 +1,344 @@
+/*
+ * tests/sim_comeback_faults.c - one story of a client that comes back, again and again, and each time another call fails: every
+ * operation, descriptor and allocation, by its number; on a perfect host and on wild ones. Nothing crashes or leaks, CLOSED comes
+ * once for each connection, and no message is both delivered and given back, or delivered twice.
+ *
+ *   sim_comeback_faults [KIND NTH ERRNO SEED]    one of them alone (SIM_TRACE=1: traced)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "conn/engine.h"
+#include "lib/one.h"
+#include "sim/sim.h"
+
+enum { MESSAGES_MAX = 200, CONNS_MAX = 4, ALLOCATIONS = SIM_CALLS, SEEDS = 24, WILD_CALLS = 25 };
+
+/* ---- memory that fails, the client's alone ---- */
+
+static uint64_t allocations, fail_at, worlds;
+
+static bool strikes(void)
+{
+    return ++allocations == fail_at;
+}
+
+static void *fail_alloc(void *context, size_t size)
+{
+    (void)context;
+    return strikes() ? NULL : malloc(size);
+}
+
+static void *fail_resize(void *context, void *ptr, size_t old_size, size_t size)
+{
+    (void)context, (void)old_size;
+    return strikes() ? NULL : realloc(ptr, size);
+}
+
+static void fail_release(void *context, void *ptr, size_t size)
+{
+    (void)context, (void)size;
+    free(ptr);
+}
+
+static const wsr_allocator failing = {NULL, fail_alloc, fail_resize, fail_release};
+
+/* ---- the world ---- */
+
+struct world {
+    wsr_engine *server, *client;
+    wsr_listener listener;
+    uint16_t port;
+    wsr_conn conns[CONNS_MAX]; /* of the client; the last one comes back */
+    unsigned conns_n, closed[CONNS_MAX];
+    uint8_t state[MESSAGES_MAX]; /* bits: 1 accepted, 2 received, 4 given back */
+    unsigned messages_n;
+    uint64_t lost; /* by the records: never sent, or perhaps */
+    unsigned opened, reconnecting;
+    bool open;
+};
+
+static const char *now_failing = "";
+
+static void name_it(const char *violation)
+{
+    fail_msg("%s, when this failed: %s", violation, now_failing);
+}
+
+static void mark(struct world *w, const wsr_event *ev, unsigned bit)
+{
+    assert_int_equal(ev->data.len, 1);
+    uint8_t *state = &w->state[ev->data.ptr[0]];
+    if ((*state & 1) == 0 || (*state & (bit | 4 | (bit == 4 ? 2 : 0))) != 0)
+        fail_msg("message %u is %s, its state %u, when this failed: %s", ev->data.ptr[0], bit == 2 ? "received" : "given back", *state, now_failing);
+    *state |= (uint8_t)bit;
+}
+
+static void say(struct world *w)
+{
+    const uint8_t byte = (uint8_t)w->messages_n;
+    if (w->messages_n == MESSAGES_MAX || w->conns_n == 0)
+        return;
+    int error = wsr_send(w->client, w->conns[w->conns_n - 1], WSR_BINARY, (wsr_slice){&byte, 1});
+    if (error == WSR_OK)
+        w->state[w->messages_n++] = 1;
+    else
+        assert_true(error == WSR_ENOMEM || error == WSR_ESTATE || error == WSR_EFULL || error == WSR_ESTALE);
+}
+
+static void count_lost(struct world *w, const wsr_close_record *record)
+{
+    w->lost += record->messages_undelivered + record->messages_unconfirmed;
+}
+
+static void see_client(struct world *w, const wsr_event *ev)
+{
+    unsigned i = 0;
+    while (i < w->conns_n && w->conns[i] != ev->conn)
+        i++;
+    assert_true(i < w->conns_n && w->closed[i] == 0);
+    switch (ev->type) {
+    case WSR_EVENT_OPEN:
+        w->opened++;
+        w->open = true;
+        break;
+    case WSR_EVENT_RECONNECTING:
+        w->reconnecting++;
+        w->open = false;
+        count_lost(w, wsr_event_reconnecting(ev)->record);
+        break;
+    case WSR_EVENT_UNDELIVERED:
+        mark(w, ev, 4);
+        break;
+    case WSR_EVENT_CLOSED:
+        w->closed[i]++;
+        w->open = w->open && i + 1 < w->conns_n;
+        count_lost(w, wsr_event_close_record(ev));
+        break;
+    default:
+        break;
+    }
+}
+
+static void turn(struct world *w)
+{
+    wsr_event ev[3];
+    if (w->server != NULL) {
+        int n = wsr_poll(w->server, ev, 3, 0);
+        assert_true(n >= 0 || n == WSR_ESYS);
+        for (int i = 0; i < n; i++)
+            if (ev[i].type == WSR_EVENT_MESSAGE)
+                mark(w, &ev[i], 2);
+    }
+    int n = wsr_poll(w->client, ev, 3, 0);
+    assert_true(n >= 0 || n == WSR_ESYS);
+    for (int i = 0; i < n; i++)
+        see_client(w, &ev[i]);
+    if (!sim_advance() && n <= 0)
+        sim_sleep(5 * MS);
+}
+
+/* Lets time pass; a message now and then. */
+static void pass(struct world *w, uint64_t ns, bool talk)
+{
+    const uint64_t until_ns = sim_now_ns() + ns;
+    uint64_t next_ns = 0;
+    while (sim_now_ns() < until_ns) {
+        if (talk && sim_now_ns() >= next_ns) {
+            say(w);
+            next_ns = sim_now_ns() + 150 * MS;
+        }
+        turn(w);
+    }
+}
+
+static bool open_server(struct world *w)
+{
+    wsr_config config = WSR_CONFIG_INIT;
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    config.buffers = 4;
+    config.buffer_bytes = 4096;
+    config.limits.close_timeout_ns = SECOND;
+    listen.port = w->port;
+    if (wsr_engine_open(&w->server, &config) < 0)
+        return false;
+    if (wsr_listen(w->server, &listen, &w->listener) < 0)
+        return false;
+    w->port = wsr_listen_port(w->server, w->listener);
+    return true;
+}
+
+/* The policy draws from the seed, so that a run can be replayed. */
+static int draw(void *context, uint8_t *out, size_t n)
+{
+    (void)context;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)sim_random();
+    return 0;
+}
+
+static bool begin(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    wsr_config config = WSR_CONFIG_INIT;
+    config.limits.close_timeout_ns = SECOND;
+    config.limits.handshake_timeout_ns = SECOND;
+    config.limits.idle_timeout_ns = 3 * SECOND;
+    config.buffers = 4;
+    config.buffer_bytes = 4096;
+    config.sq_entries = 4;
+    config.allocator = &failing;
+    if (!open_server(w) || wsr_engine_open(&w->client, &config) < 0)
+        return false;
+    w->client->env.random = draw;
+    w->client->env.pool.kept_bytes_max = 1; /* each chunk is an allocation, which may fail */
+    char url[64];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/", w->port);
+    wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+    connect.url = url;
+    connect.connect_timeout_ns = SECOND;
+    connect.reconnect = (wsr_reconnect){.on = true, .cap_ns = SECOND, .queue_bytes_max = 8, .queue_ttl_ns = 700 * MS, .handover_ns = 300 * MS};
+    w->conns_n = wsr_connect(w->client, &connect, &w->conns[0]) == WSR_OK;
+    return w->conns_n == 1;
+}
+
+static uint64_t open_slots(const wsr_engine *engine)
+{
+    wsr_engine_statistics stats;
+    wsr_engine_stats(engine, &stats, sizeof stats);
+    return stats.open;
+}
+
+/* Open and talk; the server goes away and is back; the connection is succeeded; the application leaves. */
+static void play(struct world *w)
+{
+    pass(w, 500 * MS, true);
+    wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
+    drain.deadline_ns = SECOND / 2;
+    (void)!wsr_drain(w->server, &drain);
+    pass(w, 600 * MS, true);
+    wsr_engine_close(w->server);
+    w->server = NULL;
+    pass(w, 1500 * MS, true);
+    if (!open_server(w))
+        return;
+    for (unsigned i = 0; i < 100 && !w->open && w->closed[0] == 0; i++)
+        pass(w, 100 * MS, true);
+    if (w->open && wsr_succeed(w->client, w->conns[0], &w->conns[1]) == WSR_OK) {
+        w->conns_n = 2;
+        w->open = false;
+    }
+    pass(w, 1500 * MS, true);
+    for (unsigned i = 0; i < 50 && open_slots(w->client) > 0; i++) {
+        for (unsigned k = 0; k < w->conns_n; k++)
+            if (wsr_close(w->client, w->conns[k], 1000, SLICE("done")) == WSR_ENOMEM)
+                (void)!wsr_abort(w->client, w->conns[k]);
+        pass(w, 200 * MS, false);
+    }
+    for (unsigned k = 0; k < w->conns_n; k++)
+        if (w->closed[k] != 1)
+            fail_msg("connection %u was closed %u times, when this failed: %s", k, w->closed[k], now_failing);
+    assert_int_equal(open_slots(w->client), 0);
+    pass(w, SECOND, false); /* the server reads what is there */
+}
+
+static void account(const struct world *w, bool calm)
+{
+    unsigned nowhere = 0;
+    for (unsigned i = 0; i < w->messages_n; i++)
+        nowhere += w->state[i] == 1;
+    if (calm && nowhere > w->lost)
+        fail_msg("%u messages went nowhere, and the records know of %u", nowhere, (unsigned)w->lost);
+    if (calm)
+        assert_true(w->messages_n > 20 && w->opened >= 3 && w->reconnecting >= 1);
+}
+
+static void world_once(uint64_t seed, unsigned kind, uint64_t nth, int error)
+{
+    struct world w;
+    sim_reset(seed);
+    if (seed > 0)
+        sim_chaos();
+    worlds++;
+    allocations = fail_at = 0;
+    if (kind == ALLOCATIONS)
+        fail_at = nth;
+    else if (nth > 0)
+        sim_fail((enum sim_call)kind, nth, error);
+    if (begin(&w)) {
+        play(&w);
+        account(&w, seed == 0 && nth == 0);
+    }
+    wsr_engine_close(w.client);
+    wsr_engine_close(w.server);
+    one_no_leaks();
+}
+
+/* ---- the sweep ---- */
+
+struct kind {
+    unsigned call;
+    const char *name;
+    int errors[4];
+};
+
+static const struct kind kinds[] = {
+    {SIM_RECEIVE, "receive", {ECONNRESET, ENOMEM}}, {SIM_SEND, "send", {EPIPE, ENOMEM}},     {SIM_CONNECT, "connect", {ECONNREFUSED, ETIMEDOUT}},
+    {SIM_CANCEL, "cancel", {EALREADY}},             {SIM_ENTER, "enter", {EINTR, ENOMEM}},   {SIM_SOCKET, "socket", {EMFILE}},
+    {SIM_POLL, "poll", {ENOMEM}},                   {SIM_SHUTDOWN, "shutdown", {ENOTCONN}},  {ALLOCATIONS, "allocation", {ENOMEM}},
+};
+
+static void sweep(const struct kind *kind, uint64_t seed)
+{
+    world_once(seed, kind->call, 0, 0);
+    const uint64_t calls = kind->call == ALLOCATIONS ? allocations : sim_calls((enum sim_call)kind->call);
+    const uint64_t calm_step = kind->call == SIM_ENTER ? 1 + calls / 200 : 1; /* most entries find nothing to do */
+    const uint64_t step = seed > 0 ? 1 + calls / WILD_CALLS : calm_step;
+    for (const int *error = kind->errors; *error != 0; error++) {
+        for (uint64_t nth = 1; nth <= calls; nth += step) {
+            char text[96];
+            snprintf(text, sizeof text, "%s %llu %d %llu", kind->name, (unsigned long long)nth, *error, (unsigned long long)seed);
+            now_failing = text;
+            world_once(seed, kind->call, nth, *error);
+        }
+    }
+    now_failing = "";
+}
+
+static void every_call_fails_in_its_turn(void **unused)
+{
+    (void)unused;
+    sim_on_violation = name_it;
+    for (uint64_t seed = 0; seed < SEEDS; seed++)
+        for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+            sweep(&kinds[i], seed);
+    printf("%llu worlds\n", (unsigned long long)worlds);
+}
+
+int main(int argc, char **argv)
+{
+    if (getenv("SIM_TRACE") != NULL)
+        sim_trace = stderr;
+    if (argc == 5) {
+        unsigned kind = 0;
+        while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].name, argv[1]) != 0)
+            kind++;
+        if (kind == sizeof kinds / sizeof kinds[0])
+            return 2;
+        world_once(strtoull(argv[4], NULL, 10), kinds[kind].call, strtoull(argv[2], NULL, 10), atoi(argv[3]));
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_fails_in_its_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
