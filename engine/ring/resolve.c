@@ -118,7 +118,8 @@ static void let_go(struct wsr_resolver *resolver)
 static bool is_known(const struct wsr_resolved *resolved, const union wsr_ip_address *address)
 {
     for (unsigned i = 0; i < resolved->n; i++) {
-        if (memcmp(&resolved->addresses[i], address, sizeof *address) == 0)
+        /* every byte of both was set */
+        if (memcmp(&resolved->addresses[i], address, sizeof *address) == 0) /* NOLINT(bugprone-suspicious-memory-comparison) */
             return true;
     }
     return false;
@@ -280,7 +281,7 @@ int wsr_resolver_ask(struct wsr_resolver *resolver, const char *host, uint16_t p
     struct job *job = calloc(1, sizeof *job);
     if (job == NULL)
         return WSR_ENOMEM;
-    memcpy(job->host, host, len);
+    memcpy(job->host, host, len + 1);
     job->port = port;
     job->resolved.tag = tag;
     pthread_mutex_lock(&resolver->lock);
