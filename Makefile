@@ -98,7 +98,7 @@ OBJ_TOOLS := $(call objects,$(SRC_TOOLS))
 # The modules of the command without its main, so that a test can link one of them.
 OBJ_TOOLMODULES := $(filter-out $(B)/obj/tools/wsring.o,$(OBJ_TOOLS))
 OBJ_TESTLIB := $(call objects,$(SRC_TESTLIB))
-OBJ_SIM := $(filter-out $(B)/obj/engine/ring/sys.o $(B)/obj/engine/ring/resolve.o,$(OBJ_LIB)) $(call objects,$(SRC_SIM))
+OBJ_SIM := $(filter-out $(B)/obj/engine/ring/sys.o $(B)/obj/engine/ring/resolve.o $(B)/obj/engine/ring/socket.o,$(OBJ_LIB)) $(call objects,$(SRC_SIM))
 OBJ_BENCHLIB := $(call objects,$(SRC_BENCHLIB))
 OBJ_FUZZLIB := $(call objects,$(SRC_FUZZLIB))
 OBJ_SHIM := $(patsubst %.cc,$(B)/obj/%.o,$(wildcard bench/bench_shim.cc))

@@ -4,6 +4,7 @@
 #include "client/comeback.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -36,7 +37,8 @@ static const char *keep_text(char **at, const char *text)
 static int keep_texts(wsr_engine *engine, struct wsr_client *client)
 {
     wsr_connect_config *config = &client->config;
-    const char **const texts[] = {&config->url, &config->address, &config->subprotocols, &config->headers, &config->origin, &config->proxy};
+    const char **const texts[] = {&config->url,    &config->address, &config->subprotocols, &config->headers,
+                                  &config->origin, &config->proxy,   &config->source};
     const size_t urls_bytes = client->urls_n * sizeof client->urls[0];
     const size_t overrides_bytes = config->reconnect.overrides_n * sizeof config->reconnect.overrides[0];
     client->texts_bytes = urls_bytes + overrides_bytes;
@@ -81,6 +83,10 @@ static int check_config(const wsr_connect_config *config)
         return WSR_ECONFIG;
     if (config->address != NULL && wsr_sys_address(config->address, 1, &address, &len) < 0)
         return WSR_EINVAL;
+    if (config->source != NULL && wsr_sys_address(config->source, 0, &address, &len) < 0)
+        return WSR_EINVAL;
+    if (!wsr_sys_options_ok(&config->socket) || config->fd < 0)
+        return WSR_ECONFIG;
     if (config->address != NULL && config->proxy != NULL) /* then it is the proxy that is connected to */
         return WSR_ECONFIG;
     if (config->reconnect.overrides_n > 0 && config->reconnect.overrides == NULL)
@@ -255,9 +261,23 @@ static int make_front(wsr_engine *engine, struct wsr_connection *c, const struct
     return wsr_conn_front_tls(engine, c, client->tls, name, url->port, client->config.tls_timeout_ns);
 }
 
+static void connected(wsr_engine *engine, struct wsr_connection *c, int fd, uint64_t now_ns, bool wait_first)
+{
+    c->fd = fd;
+    engine->stats.connected++;
+    wsr_endpoint_connected(&c->ep, now_ns);
+    wsr_conn_start(engine, c, wait_first);
+}
+
 static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
     struct wsr_client *client = c->client;
+    const int adopted = client->config.fd;
+    client->config.fd = 0; /* the next attempt has to find its own way */
+    if (adopted > 0) {
+        connected(engine, c, adopted, engine->now_ns, false);
+        return;
+    }
     const struct wsr_url *place = client->config.proxy != NULL ? &client->proxy : url;
     char text[WSR_URL_HOST_MAX + 1] = "";
     struct wsr_http_out out = {(uint8_t *)text, sizeof text - 1, 0};
@@ -296,10 +316,7 @@ int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c, unsigned en
 
 void wsr_client_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int fd)
 {
-    c->fd = fd;
-    engine->stats.connected++;
-    wsr_endpoint_connected(&c->ep, batch->now_ns);
-    wsr_conn_start(engine, c, true);
+    connected(engine, c, fd, batch->now_ns, true);
 }
 
 void wsr_client_failed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
@@ -324,6 +341,10 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
     int error = check_config(&complete);
     if (error < 0)
         return error;
+    if (complete.fd > 0 && (error = wsr_sys_adopt(complete.fd, false, &complete.socket)) < 0) {
+        errno = -error;
+        return WSR_ESYS;
+    }
     const wsr_allocator *allocator = engine->allocator;
     struct wsr_client *client = allocator->alloc(allocator->context, sizeof *client);
     if (client == NULL)

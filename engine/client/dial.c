@@ -108,6 +108,20 @@ static socklen_t address_of(const struct wsr_dial *dial, unsigned i, const struc
     return room->to.ip[i].any.sa_family == AF_INET ? sizeof room->to.ip[i].in4 : sizeof room->to.ip[i].in6;
 }
 
+/* The socket as the config wants it, connecting from where it says. 0 or -errno. */
+static int prepare(const wsr_connect_config *config, int fd, sa_family_t family)
+{
+    union wsr_address source;
+    socklen_t len;
+    int error = wsr_sys_set_options(fd, &config->socket);
+    if (error == 0 && config->source != NULL && family != AF_UNIX) {
+        error = wsr_sys_address(config->source, 0, &source, &len);
+        if (error == 0)
+            error = wsr_sys_bind(fd, &source, len);
+    }
+    return error;
+}
+
 /* 0, or an errno. */
 static int try_one(wsr_engine *engine, struct wsr_connection *c, unsigned i)
 {
@@ -117,7 +131,12 @@ static int try_one(wsr_engine *engine, struct wsr_connection *c, unsigned i)
     int fd = wsr_sys_socket(address->sa_family);
     if (fd < 0)
         return -fd;
-    int error = wsr_ring_connect(engine->ring, fd, WSR_TAG(WSR_OP_DIAL + i, wsr_conn_id(c)), address, len);
+    int error = prepare(&c->client->config, fd, address->sa_family);
+    if (error < 0) {
+        wsr_sys_close(fd);
+        return -error;
+    }
+    error = wsr_ring_connect(engine->ring, fd, WSR_TAG(WSR_OP_DIAL + i, wsr_conn_id(c)), address, len);
     if (error < 0) {
         error = error == WSR_ENOMEM ? ENOMEM : errno;
         wsr_sys_close(fd);

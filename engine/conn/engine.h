@@ -57,7 +57,8 @@ enum { /* wsr_connection.state */
     WSR_CONN_DOUBTED = 2048,  /* silent for too long; judged at its timer's next turn */
     WSR_CONN_DIRECT = 4096,   /* large messages come: a poll stands in for its receive, and direct.c reads */
     WSR_CONN_READABLE = 8192, /* then: something is there to be read */
-    WSR_CONN_HANGS_UP = 16384 /* then: and the end of the stream behind it */
+    WSR_CONN_HANGS_UP = 16384, /* then: and the end of the stream behind it */
+    WSR_CONN_PREFACED = 32768 /* a PROXY header is to come before everything else */
 };
 
 struct wsr_connection {
@@ -66,6 +67,7 @@ struct wsr_connection {
     struct wsr_connection *dirty_next, *pending_next, *starved_next; /* a free slot is linked through dirty_next */
     struct wsr_connection *shaking_next;
     struct wsr_front *front;   /* a proxy and TLS, conn/front.h; NULL: none, as with plain ws */
+    struct wsr_preface *preface; /* whose connection a balancer passed on, conn/preface.h; NULL: nobody's */
     struct wsr_client *client; /* what it connects with, and comes back by; NULL: a server's, or adopted */
     struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
     uint32_t slot;
@@ -108,6 +110,8 @@ struct wsr_listening {
     int fd; /* -1: free */
     uint16_t port;
     bool armed, manual;
+    bool adopts;  /* has no socket of its own: wsr_adopt_fd alone gives it connections */
+    bool prefaced; /* its connections begin with a PROXY header */
     bool leaving; /* unlistened: the descriptor goes with the accept's last completion */
     struct wsr_timer retry; /* after EMFILE */
     struct wsr_tls *tls; /* held; NULL: ws */
@@ -115,6 +119,7 @@ struct wsr_listening {
     char *texts;
     size_t texts_bytes;
     wsr_deflate deflate;
+    wsr_socket_options socket;
     void *user;
 };
 
@@ -265,6 +270,8 @@ void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c);
 /* ---- input.c ---- */
 
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
+/* Bytes of the stream that somebody else has read, before any of its own: kept, and worked off with the next batch. 0, WSR_ENOMEM. */
+WSR_MUST_USE int wsr_input_prefix(wsr_engine *engine, struct wsr_connection *c, wsr_slice prefix);
 /* Works off backlog and owed events; false if there is still some that could go on (a quota or the batch ran out). */
 bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 /* One connection's turn of those whose TLS handshake has come further; there need not be one. */

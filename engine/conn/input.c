@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conn/front.h"
+#include "conn/preface.h"
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
@@ -71,7 +72,7 @@ static bool batch_is_full(const wsr_engine *engine, const struct wsr_batch *batc
 /* May the endpoint be fed now? If not, something else will bring the backlog back: a resume, or an accept. */
 static bool may_feed(const struct wsr_connection *c)
 {
-    return (c->state & WSR_CONN_PAUSED) == 0 && !wsr_handshake_waits(&c->ep);
+    return (c->state & (WSR_CONN_PAUSED | WSR_CONN_PREFACED)) == 0 && !wsr_handshake_waits(&c->ep);
 }
 
 static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
@@ -88,6 +89,10 @@ void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
     c->end_errno = sys_errno;
     if (wsr_front_waits(c))
         return; /* its turn tells */
+    if ((c->state & WSR_CONN_PREFACED) != 0) { /* what there is of a PROXY header comes to nothing */
+        wsr_pool_put_list(&engine->env.pool, c->backlog);
+        c->backlog = NULL;
+    }
     if (c->backlog == NULL)
         tell_end(batch, c);
     else if (may_feed(c))
@@ -124,10 +129,17 @@ static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct w
 
 static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
 {
-    const wsr_span in = {completion->ptr, (size_t)completion->res};
+    wsr_span in = {completion->ptr, (size_t)completion->res};
     unsigned before = batch->n;
     struct wsr_batch share = share_of(batch);
-    if (c->front == NULL)
+    if ((c->state & WSR_CONN_PREFACED) != 0) {
+        const size_t took = wsr_preface_take(engine, c, in.ptr, in.len);
+        in.ptr += took;
+        in.len -= took;
+    }
+    if (in.len == 0)
+        ; /* it was the PROXY header's */
+    else if (c->front == NULL)
         feed(engine, &share, c, in);
     else if (!wsr_endpoint_is_over(&c->ep))
         feed_decrypted(engine, &share, c, wsr_front_take(engine, c, in));
@@ -136,6 +148,17 @@ static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
         engine->held[completion->buffer]++;
     else
         wsr_ring_release(engine->ring, completion->buffer);
+}
+
+int wsr_input_prefix(wsr_engine *engine, struct wsr_connection *c, wsr_slice prefix)
+{
+    size_t took = 0;
+    if ((c->state & WSR_CONN_PREFACED) != 0)
+        took = wsr_preface_take(engine, c, prefix.ptr, prefix.len);
+    if (took == prefix.len || wsr_endpoint_is_over(&c->ep))
+        return WSR_OK;
+    wsr_conn_pending(engine, c);
+    return wsr_input_keep(engine, c, prefix.ptr + took, prefix.len - took);
 }
 
 static void starve(wsr_engine *engine, struct wsr_connection *c)

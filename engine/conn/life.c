@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "conn/front.h"
+#include "conn/preface.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
 
@@ -159,6 +160,7 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
     engine->stats.bytes_out += c->ep.out.payload_bytes;
     wsr_endpoint_fini(&c->ep);
     wsr_front_free(engine, c);
+    wsr_preface_free(engine, c);
     if ((c->ep.flags & WSR_EP_LOST) != 0) {
         engine->comebacks->down(engine, c);
         return;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "conn/front.h"
+#include "conn/preface.h"
 #include "ring/sys.h"
 
 int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload)
@@ -149,29 +150,32 @@ size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
     return c != NULL ? c->ep.out.bytes : 0;
 }
 
-static int address_text(const wsr_engine *engine, wsr_conn conn, int (*get)(int fd, union wsr_address *out), char *text, size_t cap)
+/* What a balancer has said goes before what the socket says. */
+static int address_text(const wsr_engine *engine, wsr_conn conn, bool peers, char *text, size_t cap)
 {
     const struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL || c->fd < 0)
         return WSR_ESTALE;
-    union wsr_address address;
-    int error = get(c->fd, &address);
+    union wsr_address peer, local;
+    int error = 0;
+    if (!wsr_preface_addresses(c, &peer, &local))
+        error = peers ? wsr_sys_peer_address(c->fd, &peer) : wsr_sys_local_address(c->fd, &local);
     if (error < 0) {
         errno = -error;
         return WSR_ESYS;
     }
-    wsr_sys_address_text(&address, text, cap);
+    wsr_sys_address_text(peers ? &peer : &local, text, cap);
     return WSR_OK;
 }
 
 int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap)
 {
-    return address_text(engine, conn, wsr_sys_peer_address, text, cap);
+    return address_text(engine, conn, true, text, cap);
 }
 
 int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap)
 {
-    return address_text(engine, conn, wsr_sys_local_address, text, cap);
+    return address_text(engine, conn, false, text, cap);
 }
 
 int wsr_connection_tls(const wsr_engine *engine, wsr_conn conn, wsr_tls_info *info)

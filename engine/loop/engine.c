@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/pool.h"
 #include "conn/front.h"
+#include "conn/preface.h"
 #include "ring/sys.h"
 
 #define CONNECTIONS_DEFAULT 16384u
@@ -177,6 +178,7 @@ static void close_connections(wsr_engine *engine)
         wsr_pool_put_list(&engine->env.pool, c->backlog);
         wsr_endpoint_fini(&c->ep);
         wsr_front_free(engine, c);
+        wsr_preface_free(engine, c);
         if (c->client != NULL)
             engine->clients->freed(engine, c);
     }

@@ -58,22 +58,6 @@ int wsr_sys_socket(int family)
     return fd;
 }
 
-int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port)
-{
-    int fd = wsr_sys_socket(address->any.sa_family);
-    if (fd < 0)
-        return fd;
-    int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) || bind(fd, &address->any, len) != 0 ||
-        listen(fd, backlog) != 0) {
-        int error = -errno;
-        close(fd);
-        return error;
-    }
-    return fd;
-}
-
 int wsr_sys_local_address(int fd, union wsr_address *out)
 {
     socklen_t len = sizeof *out;

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <wsring/socket.h>
 #include <wsring/types.h>
 
 union wsr_address {
@@ -38,8 +39,33 @@ int wsr_sys_address(const char *host, uint16_t port, union wsr_address *out, soc
 /* "127.0.0.1:80" or "[::1]:80" into text (at least 64 bytes), always NUL-terminated. */
 void wsr_sys_address_text(const union wsr_address *address, char *text, size_t cap);
 
-/* A listening TCP socket, with SO_REUSEADDR and TCP_NODELAY (accepted sockets inherit it), SO_REUSEPORT if asked. */
-int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port);
+/* A listening TCP socket, with SO_REUSEADDR and TCP_NODELAY, SO_REUSEPORT if asked, and options: accepted sockets inherit them. */
+int wsr_sys_listen_with(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port, const wsr_socket_options *options);
+
+/* The same without options. */
+static inline int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port)
+{
+    static const wsr_socket_options none;
+    return wsr_sys_listen_with(address, len, backlog, reuse_port, &none);
+}
+
+/*
+ * Makes a socket of somebody else's one of ours: close-on-exec, blocking, TCP_NODELAY, options. -ENOTSOCK, -EINVAL (not a stream
+ * socket, or not listening), -ENOTCONN (listening is false and it is not connected), or what an option was refused with.
+ */
+int wsr_sys_adopt(int fd, bool listening, const wsr_socket_options *options);
+
+/* Do they make sense? */
+static inline bool wsr_sys_options_ok(const wsr_socket_options *options)
+{
+    return options->dscp < 64;
+}
+
+/* Sets the options that are asked for. 0, or -errno of the first that is refused. */
+int wsr_sys_set_options(int fd, const wsr_socket_options *options);
+
+/* Binds a socket to connect from an address, any port of its own. -EAFNOSUPPORT if it is of another family. */
+int wsr_sys_bind(int fd, const union wsr_address *address, socklen_t len);
 
 /* A TCP socket to connect with: TCP_NODELAY set. */
 int wsr_sys_socket(int family);

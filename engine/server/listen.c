@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/clock.h"
 #include "conn/front.h"
+#include "conn/preface.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
 #include "server/server.h"
@@ -30,12 +31,14 @@ static void arm(wsr_engine *engine, unsigned i)
 
 static void close_socket(struct wsr_listening *listening)
 {
-    wsr_sys_close(listening->fd);
+    if (listening->fd >= 0)
+        wsr_sys_close(listening->fd);
     listening->fd = -1;
-    listening->leaving = false;
+    listening->adopts = listening->leaving = false;
 }
 
-static void welcome(wsr_engine *engine, const struct wsr_listening *listening, int fd)
+/* A connection over fd, which is its own from here on; not started yet. NULL, and *error: fd stays who it was. */
+static struct wsr_connection *make(wsr_engine *engine, const struct wsr_listening *listening, int fd, int *error)
 {
     wsr_endpoint_config config = {
         .size = sizeof config,
@@ -47,19 +50,27 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         .manual = listening->manual,
         .user = listening->user,
     };
+    struct wsr_connection *c = wsr_conn_open(engine, fd, &config, error);
+    if (c == NULL)
+        return NULL;
+    *error = listening->prefaced ? wsr_preface_expect(engine, c) : WSR_OK;
+    if (*error == WSR_OK && listening->tls != NULL)
+        *error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0);
+    if (*error < 0)
+        wsr_endpoint_broken(&c->ep, engine->now_ns, *error);
+    engine->stats.accepted++;
+    return c;
+}
+
+static void welcome(wsr_engine *engine, const struct wsr_listening *listening, int fd)
+{
     int error;
-    struct wsr_connection *c = wsr_conn_open(engine, fd, &config, &error);
+    struct wsr_connection *c = make(engine, listening, fd, &error);
     if (c == NULL) {
         engine->stats.accepts_shed++;
         wsr_sys_close(fd);
         return;
     }
-    if (listening->tls != NULL) {
-        error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0);
-        if (error < 0)
-            wsr_endpoint_broken(&c->ep, engine->now_ns, error);
-    }
-    engine->stats.accepted++;
     wsr_conn_start(engine, c, true); /* a request seldom lies there yet */
 }
 
@@ -136,18 +147,22 @@ static int open_socket(struct wsr_listening *listening, const wsr_listen_config 
     socklen_t len;
     if (wsr_sys_address(config->host != NULL ? config->host : "127.0.0.1", config->port, &address, &len) < 0)
         return WSR_EINVAL;
-    int fd = wsr_sys_listen(&address, len, config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT, config->reuse_port);
-    if (fd < 0) {
-        errno = -fd;
-        return WSR_ESYS;
-    }
-    int error = wsr_sys_local_address(fd, &address);
+    const int backlog = config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT;
+    const int fd = config->fd > 0 ? config->fd : wsr_sys_listen_with(&address, len, backlog, config->reuse_port, &config->socket);
+    int error = fd;
+    if (config->fd > 0)
+        error = wsr_sys_adopt(fd, true, &config->socket);
+    if (error >= 0)
+        error = wsr_sys_local_address(fd, &address);
     if (error < 0) {
-        wsr_sys_close(fd);
+        if (fd >= 0 && config->fd == 0)
+            wsr_sys_close(fd);
         errno = -error;
         return WSR_ESYS;
     }
     listening->fd = fd;
+    if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6)
+        return WSR_OK; /* a unix socket has no port */
     listening->port = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in4.sin_port);
     return WSR_OK;
 }
@@ -157,14 +172,21 @@ static int check_config(const wsr_listen_config *config)
     const wsr_endpoint_config endpoint = {
         .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths,
         .deflate = config->deflate};
+    if (!wsr_sys_options_ok(&config->socket) || config->fd < 0 || (config->fd > 0 && config->adopt_only))
+        return WSR_ECONFIG;
     return wsr_front_suits(config->tls, WSR_SERVER) ? wsr_handshake_check(&endpoint) : WSR_ECONFIG;
+}
+
+static bool is_used(const struct wsr_listening *listening)
+{
+    return listening->fd >= 0 || listening->adopts;
 }
 
 /* A place that is free, with what it still holds of the listener before given back. */
 static struct wsr_listening *take_place(wsr_engine *engine)
 {
     unsigned i = 0;
-    while (i < WSR_LISTENERS_MAX && engine->listening[i].fd >= 0)
+    while (i < WSR_LISTENERS_MAX && is_used(&engine->listening[i]))
         i++;
     if (i == WSR_LISTENERS_MAX)
         return NULL;
@@ -191,10 +213,13 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
         engine->reserve_fd = wsr_sys_reserve();
 
     error = copy_texts(engine->allocator, listening, &config);
-    if (error == WSR_OK)
+    if (error == WSR_OK && !config.adopt_only)
         error = open_socket(listening, &config);
     if (error < 0)
         return error;
+    listening->adopts = config.adopt_only;
+    listening->prefaced = config.proxy_protocol;
+    listening->socket = config.socket;
     listening->tls = wsr_tls_hold(config.tls);
     listening->manual = config.manual;
     listening->user = config.user;
@@ -209,10 +234,33 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
 
 static struct wsr_listening *find(const wsr_engine *engine, wsr_listener listener)
 {
-    if (listener == 0 || listener > WSR_LISTENERS_MAX || engine->listening[listener - 1].fd < 0 ||
+    if (listener == 0 || listener > WSR_LISTENERS_MAX || !is_used(&engine->listening[listener - 1]) ||
         engine->listening[listener - 1].leaving)
         return NULL;
     return (struct wsr_listening *)(uintptr_t)&engine->listening[listener - 1];
+}
+
+int wsr_adopt_fd(wsr_engine *engine, wsr_listener listener, int fd, wsr_slice prefix, wsr_conn *out)
+{
+    const struct wsr_listening *listening = find(engine, listener);
+    if (listening == NULL)
+        return WSR_ESTALE;
+    if (prefix.len > 0 && listening->tls != NULL)
+        return WSR_EINVAL;
+    int error = wsr_sys_adopt(fd, false, &listening->socket);
+    if (error < 0) {
+        errno = -error;
+        return WSR_ESYS;
+    }
+    engine->now_ns = wsr_sys_now_ns();
+    struct wsr_connection *c = make(engine, listening, fd, &error);
+    if (c == NULL)
+        return error;
+    *out = wsr_conn_id(c);
+    if (prefix.len > 0 && wsr_input_prefix(engine, c, prefix) < 0)
+        wsr_endpoint_broken(&c->ep, engine->now_ns, WSR_ENOMEM);
+    wsr_conn_start(engine, c, false);
+    return WSR_OK;
 }
 
 uint16_t wsr_listen_port(const wsr_engine *engine, wsr_listener listener)

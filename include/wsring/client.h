@@ -15,6 +15,7 @@
 
 #include <wsring/engine.h>
 #include <wsring/policy.h>
+#include <wsring/socket.h>
 #include <wsring/tls.h>
 
 #ifdef __cplusplus
@@ -66,6 +67,13 @@ typedef struct wsr_connect_config {
     uint64_t tls_timeout_ns;     /* the TLS handshake [10 s] */
     uint32_t redirects_max;   /* 3xx answers followed without reconnect.on; never from wss to ws [0: refused] */
     wsr_reconnect reconnect;
+    wsr_socket_options socket;
+    const char *source;       /* connect from this numeric address; addresses of the other family are passed over [NULL: the system's choice] */
+    /*
+     * A stream socket that somebody else has connected (through whatever there was to pass): the first attempt begins on it, with TLS
+     * if the URL is wss. The engine's from a wsr_connect that returned 0 on [0: none]
+     */
+    int fd;
 } wsr_connect_config;
 
 #define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }

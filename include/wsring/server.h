@@ -5,6 +5,7 @@
 #define WSRING_SERVER_H
 
 #include <wsring/engine.h>
+#include <wsring/socket.h>
 #include <wsring/tls.h>
 
 #ifdef __cplusplus
@@ -30,6 +31,19 @@ typedef struct wsr_listen_config {
     void *user;               /* the user pointer of its connections */
     wsr_deflate deflate;      /* permessage-deflate for clients that offer it [off] */
     wsr_tls *tls;             /* wss: with this (tls.h), which the listener keeps a hold on [NULL: ws] */
+    wsr_socket_options socket; /* of each connection, which inherits them */
+    /*
+     * A listening stream socket to accept on, in place of host, port, backlog and reuse_port: as inherited through socket activation
+     * (SD_LISTEN_FDS_START is 3) or from a predecessor. The engine's from a wsr_listen that returned 0 on [0: none]
+     */
+    int fd;
+    bool adopt_only;          /* does not listen: only wsr_adopt_fd gives it connections */
+    /*
+     * Each connection must begin with a PROXY protocol header, version 1 or 2 (a load balancer's), before TLS; wsr_peer_address
+     * and wsr_local_address say then what it says. Only where nobody but balancers can connect: whoever can, chooses his address.
+     * Without one, or past limits.handshake_timeout_ns, the connection ends: WSR_EHAPROXY, WSR_ETIMEOUT_HANDSHAKE.
+     */
+    bool proxy_protocol;
 } wsr_listen_config;
 
 #define WSR_LISTEN_CONFIG_INIT { .size = sizeof(wsr_listen_config) }
@@ -37,12 +51,20 @@ typedef struct wsr_listen_config {
 typedef uint32_t wsr_listener; /* 0 is none */
 
 /*
- * Listens. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (host is not a numeric address); WSR_ESYS (errno: EADDRINUSE,
- * EACCES ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM.
+ * Listens. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (host is not a numeric address);
+ * WSR_ESYS (errno: EADDRINUSE, EACCES, EPERM for a socket option that needs a privilege ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM.
  */
 WSR_API WSR_MUST_USE int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out);
 
-/* The port listened on; 0 for no such listener. */
+/*
+ * Takes over fd, a connected stream socket, as if the listener had accepted it. prefix: bytes of the stream that somebody else has
+ * read already (copied); {NULL, 0} if none, and with TLS none is possible. REQUEST or OPEN follows, as for any. Returns 0 (fd is
+ * the engine's from here on); WSR_ESTALE (no such listener); WSR_EINVAL (a prefix with TLS); WSR_ELIMIT; WSR_ESYS (errno: EBADF,
+ * ENOTCONN ...); WSR_ENOMEM; WSR_ETLS. *out is written only on success.
+ */
+WSR_API WSR_MUST_USE int wsr_adopt_fd(wsr_engine *engine, wsr_listener listener, int fd, wsr_slice prefix, wsr_conn *out);
+
+/* The port listened on; 0 for no such listener, or one that has none. */
 WSR_API uint16_t wsr_listen_port(const wsr_engine *engine, wsr_listener listener);
 
 /* Stops accepting on one listener; its connections live on. Returns 0, WSR_ESTALE. */

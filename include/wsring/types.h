@@ -126,7 +126,8 @@ typedef enum wsr_opcode {
     X(WSR_ETLS, -91, 0, "the TLS handshake or session failed")                                                                             \
     X(WSR_ETLS_CERTIFICATE, -92, 0, "the peer's certificate was refused")                                                                  \
     X(WSR_ETIMEOUT_TLS, -93, 0, "the TLS handshake took longer than the deadline")                                                         \
-    X(WSR_ETLS_TRUNCATED, -94, 0, "the TLS stream ended without close_notify: its end may have been forged")
+    X(WSR_ETLS_TRUNCATED, -94, 0, "the TLS stream ended without close_notify: its end may have been forged")                       \
+    X(WSR_EHAPROXY, -95, 0, "the connection did not begin with a PROXY protocol header, which this listener demands")
 
 typedef enum wsr_error {
 #define WSR_ERROR_ROW_(name, value, code, text) name = (value),

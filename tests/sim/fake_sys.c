@@ -62,9 +62,36 @@ static bool port_is_free(uint16_t port, bool reuse_port)
     return true;
 }
 
-int wsr_sys_listen(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port)
+int wsr_sys_set_options(int fd, const wsr_socket_options *options)
 {
+    (void)open_file(fd, "setsockopt");
+    (void)options;
+    return 0;
+}
+
+int wsr_sys_adopt(int fd, bool listening, const wsr_socket_options *options)
+{
+    const struct sim_file *file = sim_file_of(fd);
+    if (file == NULL)
+        return -EBADF;
+    if (file->kind != (listening ? SIM_FILE_LISTENER : SIM_FILE_SOCKET))
+        return -EINVAL;
+    return listening || file->side != NULL ? wsr_sys_set_options(fd, options) : -ENOTCONN;
+}
+
+int wsr_sys_bind(int fd, const union wsr_address *address, socklen_t len)
+{
+    struct sim_file *file = open_file(fd, "bind");
     (void)len;
+    if (file->local.any.sa_family != address->any.sa_family)
+        return -EAFNOSUPPORT;
+    file->local = *address;
+    return 0;
+}
+
+int wsr_sys_listen_with(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port, const wsr_socket_options *options)
+{
+    (void)len, (void)options;
     int error = sim_injected(SIM_LISTEN);
     if (error != 0)
         return -error;
