@@ -60,6 +60,7 @@ bad 'one URL' load ws://127.0.0.1:1/ ws://127.0.0.1:2/
 bad '-c 0' load -c 0 ws://127.0.0.1:1/
 bad '-s 9-3' load -s 9-3 ws://127.0.0.1:1/
 bad 'fragment 101%' load --fragment 101% ws://127.0.0.1:1/
+bad '-r 0' load -r 0 ws://127.0.0.1:1/
 bad '-t soon' load -t soon ws://127.0.0.1:1/
 bad '-c 1:' demo -c 1
 
@@ -81,6 +82,9 @@ run "$wsring" load "ws://localhost:$port/path?query" -n 500 -c 3 -s 20:70,1KiB:2
 check "load --json is JSON" eval 'exits 0 && "$python" -m json.tool "$tmp/out" >/dev/null'
 check "the JSON says what happened" json 'd["complete"] and d["messages"]["echoed"] == 500 and d["messages"]["text"] == 500 and d["closes"] == {"1000": 3}
     and d["latency_ns"]["count"] == 500 and 0 < d["latency_ns"]["p50"] <= d["latency_ns"]["p99.9"] <= d["latency_ns"]["max"] and d["errors"] == {}'
+run "$wsring" load "ws://127.0.0.1:$port/" -r 2000 -n 500 -c 6 --threads 2 --json
+check "load by the clock: 500 messages at 2000 a second take a quarter of one" \
+    eval 'exits 0 && json "d[\"complete\"] and d[\"rate\"] == 2000 and 0.24 < d[\"seconds\"] and d[\"late_ns\"][\"count\"] == 500"'
 run "$wsring" load "ws://127.0.0.1:$port/" -t 300ms -c 2
 check "load for a time" eval 'exits 0 && out_has "closes: 1000 x 2$"'
 

@@ -13,9 +13,13 @@
 
 #include <cmocka.h>
 
+#include "tools/cmd.h"
 #include "tools/traffic.h"
 
 /* --- The fake engine: connections that echo when polled ------------------------------------------------------------------ */
+
+#define SECOND_NS 1000000000ull
+#define MILLI_NS 1000000ull
 
 enum { CONNS_MAX = 8, QUEUE_MAX = 64, FULL_EVERY = 7 };
 
@@ -48,7 +52,14 @@ static struct fake {
     uint8_t *retired[1024];  /* echoes of the last batch */
     unsigned retired_n;
     uint64_t now_ns;
+    uint64_t clock_ns;       /* what cmd_now_ns says; 0: events are dated far in the future, and nothing else looks */
 } fake;
+
+/* In the place of the command's own clock. */
+uint64_t cmd_now_ns(void)
+{
+    return fake.clock_ns;
+}
 
 static void release(void)
 {
@@ -238,9 +249,11 @@ static int step_conn(struct fake_conn *c, wsr_event *event)
 
 int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns)
 {
-    (void)engine, (void)timeout_ns;
+    (void)engine;
     release();
-    fake.now_ns = UINT64_MAX / 2;
+    if (fake.clock_ns != 0 && timeout_ns > 0)
+        fake.clock_ns += (uint64_t)timeout_ns;
+    fake.now_ns = fake.clock_ns != 0 ? fake.clock_ns : UINT64_MAX / 2;
     memset(ev, 0, cap * sizeof *ev);
     int n = 0;
     for (unsigned i = 0; i < fake.n; i++)
@@ -272,6 +285,7 @@ static void begin_config(const struct traffic_config *config, enum fault fault, 
     memset(&fake, 0, sizeof fake);
     fake.fault = fault;
     fake.fault_at = fault_at;
+    fake.clock_ns = config->rate > 0 ? SECOND_NS : 0;
     assert_int_equal(traffic_open(&t, config), 0);
     while (!traffic_connected(&t))
         assert_true(traffic_step(&t, 0) >= 0);
@@ -453,6 +467,76 @@ static void test_cut(void **state)
     assert_int_equal(t.totals.errors[-WSR_EABORTED], 4);
 }
 
+/* --- By the clock: 1,000 messages a second over four connections, so that one is due every millisecond ------------------- */
+
+static void begin_rate(uint64_t messages, uint32_t depth)
+{
+    struct traffic_config config = {.connections = 4, .depth = depth, .rate = 1000, .messages_max = messages, .seed = 3, .sizes = &sizes,
+                                    .corpus = &corpus};
+    begin_config(&config, NONE, 0);
+}
+
+/* As if each poll waited as long as it may: until something is due, at most. */
+static void run_until(uint64_t ms)
+{
+    while (fake.clock_ns < SECOND_NS + ms * MILLI_NS) {
+        uint64_t before_ns = fake.clock_ns;
+        assert_true(traffic_step(&t, (int64_t)(SECOND_NS + ms * MILLI_NS - before_ns)) >= 0);
+        assert_true(fake.clock_ns - before_ns <= MILLI_NS);
+    }
+}
+
+static void test_a_rate_is_kept_whatever_comes_back(void **state)
+{
+    (void)state;
+    begin_rate(0, 32);
+    fake.hold = true;
+    run_until(40);
+    assert_int_equal(t.totals.sent, 40);
+    assert_int_equal(t.totals.echoed, 0);
+    for (unsigned i = 0; i < fake.n; i++)
+        assert_int_equal(fake.conns[i].n, 10);
+    assert_int_equal(t.totals.late.max, 0);
+    /* The first of them was due 40 ms before its echo, the last 1 ms. */
+    fake.hold = false;
+    run_to_the_end();
+    assert_true(traffic_is_sound(&t.totals));
+    assert_int_equal(t.totals.echoed, t.totals.sent);
+    assert_int_equal(t.totals.latency.max, 40 * MILLI_NS);
+}
+
+/* The load slept for 10 ms: the server would not have been asked meanwhile, and each of its answers is as late as that. */
+static void test_latency_counts_from_when_it_was_due(void **state)
+{
+    (void)state;
+    begin_rate(0, 32);
+    run_until(1);
+    fake.clock_ns += 10 * MILLI_NS;
+    assert_true(traffic_step(&t, 0) >= 0);
+    assert_int_equal(t.totals.sent, 12);
+    assert_int_equal(t.totals.late.max, 10 * MILLI_NS);
+    run_to_the_end();
+    assert_int_equal(t.totals.latency.count, t.totals.sent);
+    assert_in_range(t.totals.latency.max, 10 * MILLI_NS, 11 * MILLI_NS);
+    assert_int_equal(histogram_quantile(&t.totals.latency, 0.5) > 3 * MILLI_NS, 1);
+}
+
+/* A server that is too far behind is asked less, but it is not forgotten what was due. */
+static void test_what_may_not_be_sent_yet_is_late(void **state)
+{
+    (void)state;
+    begin_rate(40, 2);
+    fake.hold = true;
+    run_until(60);
+    assert_int_equal(t.totals.sent, 8);
+    fake.hold = false;
+    run_to_the_end();
+    assert_int_equal(t.totals.sent, 40);
+    assert_int_equal(t.totals.echoed, 40);
+    assert_int_equal(t.totals.latency.max, 60 * MILLI_NS);
+    assert_in_range(t.totals.late.max, 50 * MILLI_NS, 52 * MILLI_NS); /* message 8, due at 8 ms */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +551,9 @@ int main(void)
         cmocka_unit_test(test_a_connection_that_never_reports_is_noticed),
         cmocka_unit_test(test_refused_connections),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_a_rate_is_kept_whatever_comes_back),
+        cmocka_unit_test(test_latency_counts_from_when_it_was_due),
+        cmocka_unit_test(test_what_may_not_be_sent_yet_is_late),
     };
     return cmocka_run_group_tests_name("traffic", tests, make, drop);
 }

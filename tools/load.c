@@ -38,7 +38,8 @@ enum { KEY_TEXT = 1, KEY_BINARY, KEY_MIX, KEY_FRAGMENT, KEY_PING, KEY_SEED, KEY_
 static const struct argp_option options[] = {
     {"connections", 'c', "N", 0, "connections, all open before the first message is sent (10)", 1},
     {"size", 's', "MIX", 0, "message sizes: 20, or 0-1MiB (log-uniform), or 20:70,1KiB:25,64KiB:5 (weighted) (20)", 1},
-    {"depth", 'd', "N", 0, "messages in flight on each connection (1)", 1},
+    {"depth", 'd', "N", 0, "messages in flight on each connection (1; with --rate, what may come together in a second)", 1},
+    {"rate", 'r', "N", 0, "send N messages a second by the clock, all connections together, whether the ones before were echoed or not", 1},
     {"duration", 't', "TIME", 0, "send for this long (5s, unless -n is given)", 1},
     {"count", 'n', "N", 0, "send this many messages, all connections together", 1},
     {"binary", KEY_BINARY, NULL, 0, "binary messages (this is the default)", 2},
@@ -102,6 +103,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'd':
         parse_count(state, "-d", value, 65536, &n);
         a->traffic.depth = (uint32_t)n;
+        break;
+    case 'r':
+        parse_count(state, "-r", value, 100000000, &n);
+        a->traffic.rate = (double)n;
         break;
     case 't':
         parse_time(state, "-t", value, &a->phases.duration_ns);
@@ -167,7 +172,7 @@ static const struct argp argp = {
     options, parse_option, "URL",
     "Put load on an echo server, verify every echoed byte, and measure.\v"
     "URL is ws://HOST:PORT/PATH, or wss://. Latency is from the queueing of a message to the arrival of its whole "
-    "echo. SIGINT or SIGTERM stops sending and reports; a second one cuts. Exit codes: 0 every message echoed and right, 1 not so "
+    "echo; with --rate, from when the message was due, so that a server that stands still owes it to all that were due meanwhile. SIGINT or SIGTERM stops sending and reports; a second one cuts. Exit codes: 0 every message echoed and right, 1 not so "
     "(the report says what), 2 usage, 78 io_uring is refused.",
     children, NULL, NULL};
 
@@ -181,6 +186,7 @@ static void deal(const struct arguments *a, struct load_worker *workers, unsigne
         *config = a->traffic;
         config->connections = a->traffic.connections / n + (i < a->traffic.connections % n);
         config->messages_max = a->traffic.messages_max / n + (i < a->traffic.messages_max % n);
+        config->rate = a->traffic.rate * config->connections / a->traffic.connections;
         config->seed = corpus_seed(a->traffic.seed, i);
         workers[i].phases = &a->phases;
     }
@@ -209,7 +215,8 @@ static void run_workers(struct load_worker *workers, unsigned n)
 /* Adds up, prints, and returns the exit code. */
 static int report(const struct arguments *a, const struct load_worker *workers, unsigned n, struct traffic_totals *totals)
 {
-    struct load_result result = {.url = a->traffic.url, .connections = a->traffic.connections, .depth = a->traffic.depth, .threads = n};
+    struct load_result result = {.url = a->traffic.url, .connections = a->traffic.connections, .depth = a->traffic.depth, .threads = n,
+                                 .rate = a->traffic.rate};
     bool failed = false;
     traffic_totals_init(totals);
     for (unsigned i = 0; i < n; i++) {
@@ -269,13 +276,22 @@ static int load(struct arguments *a, struct load_worker *workers, struct traffic
     return code;
 }
 
+/* By the clock, what one connection gets in a second, so that only a server that is further behind is asked less. */
+static uint32_t default_depth(const struct traffic_config *traffic)
+{
+    enum { DEPTH_MIN = 16, DEPTH_MAX = 65536 };
+    if (traffic->rate <= 0)
+        return 1;
+    double depth = traffic->rate / traffic->connections + DEPTH_MIN;
+    return depth < DEPTH_MAX ? (uint32_t)depth : DEPTH_MAX;
+}
+
 int wsr_cmd_load(int argc, char **argv)
 {
     static struct arguments a = {
         .sizes_text = "20", .kind = "binary", .phases = {.patience_ns = 10 * SECOND_NS}, .tls = WSR_TLS_CONFIG_INIT, .threads = 1};
     static struct traffic_totals totals;
     a.traffic.connections = 10;
-    a.traffic.depth = 1;
     a.traffic.seed = 1;
     a.traffic.sizes = &a.sizes;
     a.tls.role = WSR_CLIENT;
@@ -283,6 +299,8 @@ int wsr_cmd_load(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     if (a.phases.duration_ns == 0 && a.traffic.messages_max == 0)
         a.phases.duration_ns = 5 * SECOND_NS;
+    if (a.traffic.depth == 0)
+        a.traffic.depth = default_depth(&a.traffic);
     if (a.threads > a.traffic.connections)
         a.threads = a.traffic.connections;
     if (a.traffic.messages_max > 0 && a.threads > a.traffic.messages_max)

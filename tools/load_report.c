@@ -56,6 +56,11 @@ void report_text(FILE *out, const struct load_result *r)
     fprintf(out, "rate      %.0f messages/s, %.1f MB/s each way; this end took %.2f us of CPU per message\n",
             per_second((double)t->echoed, r->seconds), per_second((double)t->echoed_bytes, r->seconds) / 1e6,
             t->echoed > 0 ? r->cpu_seconds * 1e6 / (double)t->echoed : 0.0);
+    if (r->rate > 0) {
+        char most[24];
+        fprintf(out, "schedule  %.0f messages/s; latency counts from when each was due; 99%% were sent within %s of that, all within %s\n", r->rate,
+                format_duration(text, sizeof text, histogram_quantile(&t->late, 0.99)), format_duration(most, sizeof most, histogram_quantile(&t->late, 1)));
+    }
     fprintf(out, "latency  ");
     for (unsigned i = 0; i < QUANTILES_N; i++)
         fprintf(out, " %s %s%s", quantiles[i].name, format_duration(text, sizeof text, histogram_quantile(&t->latency, quantiles[i].q)),
@@ -110,9 +115,9 @@ static void json_errors(FILE *out, const struct traffic_totals *t)
     fputs(", ", out);
 }
 
-static void json_latency(FILE *out, const struct histogram *h)
+static void json_times(FILE *out, const char *name, const struct histogram *h)
 {
-    fprintf(out, "\"latency_ns\": {\"count\": %" PRIu64 ", \"mean\": %.0f, \"min\": %" PRIu64, h->count, histogram_mean(h),
+    fprintf(out, "\"%s\": {\"count\": %" PRIu64 ", \"mean\": %.0f, \"min\": %" PRIu64, name, h->count, histogram_mean(h),
             h->count > 0 ? h->min : 0);
     for (unsigned i = 0; i < QUANTILES_N; i++)
         fprintf(out, ", \"%s\": %" PRIu64, quantiles[i].name, histogram_quantile(h, quantiles[i].q));
@@ -140,7 +145,11 @@ void report_json(FILE *out, const struct load_result *r)
             t->sent, t->echoed, t->undelivered, t->in_doubt, t->unaccounted, t->surplus, t->wrong, t->texts, t->fragmented, t->deflated);
     fprintf(out, "\"bytes\": {\"sent\": %" PRIu64 ", \"echoed\": %" PRIu64 "}, ", t->sent_bytes, t->echoed_bytes);
     fprintf(out, "\"pings\": {\"sent\": %" PRIu64 ", \"pongs\": %" PRIu64 ", \"wrong\": %" PRIu64 "}, ", t->pings, t->pongs, t->wrong_pongs);
-    json_latency(out, &t->latency);
+    json_times(out, "latency_ns", &t->latency);
+    if (r->rate > 0) {
+        fprintf(out, "\"rate\": %.0f, ", r->rate);
+        json_times(out, "late_ns", &t->late);
+    }
     json_closes(out, &t->closes);
     json_errors(out, t);
     fprintf(out, "\"messages_per_second\": %.1f, \"bytes_per_second\": %.1f}\n", per_second((double)t->echoed, r->seconds),

@@ -12,6 +12,7 @@ struct load_result {
     const char *url;
     uint32_t connections, depth, threads;
     const char *sizes, *kind; /* as asked for */
+    double rate;              /* as asked for; 0: as echoes came */
     uint64_t seed;
     double seconds;           /* from the first message sent to the last echo */
     double cpu_seconds;       /* user and system, of this process, while it sent */

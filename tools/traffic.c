@@ -40,6 +40,8 @@ static int open_engine(struct traffic *t)
     config.memory_bytes_max = memory > MEMORY_MIN ? memory : MEMORY_MIN;
     config.limits.message_bytes_max = largest > OUTBOX_MIN ? largest : OUTBOX_MIN;
     config.limits.outbox_bytes_max = 2 * largest + OUTBOX_MIN;
+    if (t->config.rate > 0)
+        config.wait = WSR_WAIT_LATENCY; /* a clock that oversleeps is none */
     return wsr_engine_open(&t->engine, &config);
 }
 
@@ -218,7 +220,10 @@ int traffic_step(struct traffic *t, int64_t timeout_ns)
 {
     wsr_event events[BATCH];
     connect_more(t);
-    int n = wsr_poll(t->engine, events, BATCH, timeout_ns);
+    t->now_ns = cmd_now_ns();
+    traffic_send_due(t);
+    int64_t due_ns = traffic_due_in_ns(t);
+    int n = wsr_poll(t->engine, events, BATCH, timeout_ns >= 0 && timeout_ns < due_ns ? timeout_ns : due_ns < INT64_MAX ? due_ns : -1);
     t->now_ns = cmd_now_ns();
     for (int i = 0; i < n; i++)
         handle(t, &events[i]);
@@ -235,7 +240,7 @@ bool traffic_connected(const struct traffic *t)
 void traffic_start(struct traffic *t)
 {
     t->sending = true;
-    t->now_ns = cmd_now_ns();
+    t->now_ns = t->started_ns = cmd_now_ns();
     for (uint32_t i = 0; i < t->begun; i++)
         traffic_fill(t, &t->conns[i]);
 }
@@ -244,6 +249,8 @@ void traffic_finish(struct traffic *t, uint32_t first, uint32_t n)
 {
     for (uint32_t i = first; i < first + n && i < t->begun; i++)
         finish_one(t, &t->conns[i]);
+    if (first == 0 && n >= t->config.connections)
+        t->sending = false;
     /* Those not begun never will be. */
     if (first + n >= t->config.connections)
         t->config.connections = t->begun;
@@ -275,6 +282,7 @@ void traffic_totals_init(struct traffic_totals *totals)
 {
     memset(totals, 0, sizeof *totals);
     histogram_init(&totals->latency);
+    histogram_init(&totals->late);
 }
 
 static void add_times(struct traffic_totals *into, const struct traffic_totals *from)
@@ -316,6 +324,7 @@ void traffic_totals_add(struct traffic_totals *into, const struct traffic_totals
     if (into->first_wrong[0] == '\0')
         memcpy(into->first_wrong, from->first_wrong, sizeof into->first_wrong);
     histogram_merge(&into->latency, &from->latency);
+    histogram_merge(&into->late, &from->late);
 }
 
 bool traffic_is_sound(const struct traffic_totals *totals)

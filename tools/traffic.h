@@ -24,6 +24,7 @@ struct traffic_config {
     const char *url;                 /* as in wsr_connect_config */
     uint32_t connections;
     uint32_t depth;                  /* messages in flight on a connection, at most */
+    double rate;                     /* messages a second by the clock, all connections together, echoed or not; 0: as echoes come */
     double text, fragmented, pinged; /* fractions of the messages: text, sent in fragments, with a ping before */
     wsr_deflate deflate;             /* to offer */
     wsr_tls *tls;                    /* for wss; not owned; NULL: one of the engine's own */
@@ -53,7 +54,8 @@ struct traffic_totals {
     int first_errno;          /* of the first connection that failed with one */
     unsigned first_status;    /* HTTP status of the first that was refused */
     char first_wrong[160];    /* what was wrong with the first wrong echo, or "" */
-    struct histogram latency; /* from wsr_send to the arrival of the whole echo, ns */
+    struct histogram latency; /* from wsr_send, or from when it was due, to the arrival of the whole echo, ns */
+    struct histogram late;    /* with a rate: from when a message was due to wsr_send, ns */
 };
 
 enum traffic_state {
@@ -78,6 +80,7 @@ struct traffic {
     bool sending;                     /* traffic_start was called */
     bool watch_outbox;                /* messages are large enough to fill memory */
     uint64_t budget;                  /* messages still to send */
+    uint64_t started_ns, scheduled;   /* with a rate: when the clock began; messages whose time has come since */
     uint64_t in_flight, in_flight_bytes;
     uint32_t text_below, fragment_below, ping_below; /* fractions of 2^24 */
     uint64_t now_ns;                  /* when the present batch was taken */

@@ -37,6 +37,17 @@ static void send_ping(struct traffic *t, struct traffic_conn *c)
     }
 }
 
+static uint64_t due_ns(const struct traffic *t, uint64_t i)
+{
+    return t->started_ns + (uint64_t)((double)i * 1e9 / t->config.rate);
+}
+
+/* When the connection's next message may go: each has every so manieth. */
+static uint64_t next_due_ns(const struct traffic *t, const struct traffic_conn *c)
+{
+    return due_ns(t, c->sent * t->config.connections + (uint64_t)(c - t->conns));
+}
+
 /* Chooses the next message. Each choice takes bits of its own: 12 for the size, 24 for each fraction. */
 static void draw(struct traffic *t, struct traffic_conn *c, struct traffic_message *m)
 {
@@ -78,9 +89,13 @@ static bool send_next(struct traffic *t, struct traffic_conn *c)
     int result = m->fragment_bytes > 0 ? wsr_send_fragmented(t->engine, c->id, (wsr_opcode)m->opcode, payload, m->fragment_bytes)
                                        : wsr_send(t->engine, c->id, (wsr_opcode)m->opcode, payload);
     if (result == WSR_OK) {
+        m->sent_ns = t->now_ns;
+        if (t->config.rate > 0) {
+            m->sent_ns = next_due_ns(t, c);
+            histogram_record(&t->totals.late, t->now_ns - m->sent_ns);
+        }
         c->drawn = false;
         c->sent++;
-        m->sent_ns = t->now_ns;
         t->budget--;
         t->in_flight++;
         t->in_flight_bytes += m->len;
@@ -101,6 +116,8 @@ static bool send_next(struct traffic *t, struct traffic_conn *c)
 void traffic_fill(struct traffic *t, struct traffic_conn *c)
 {
     while (t->sending && c->state == TRAFFIC_OPEN && t->budget > 0 && c->sent - c->echoed < t->config.depth) {
+        if (t->config.rate > 0 && next_due_ns(t, c) > t->now_ns)
+            return;
         /* One in flight always may be: its echo is what brings us here again. */
         if (t->watch_outbox && c->sent != c->echoed &&
             (t->in_flight_bytes > TRAFFIC_IN_FLIGHT_BYTES_MAX || wsr_outbox_bytes(t->engine, c->id) > TRAFFIC_OUTBOX_BYTES))
@@ -108,6 +125,20 @@ void traffic_fill(struct traffic *t, struct traffic_conn *c)
         if (!send_next(t, c))
             return;
     }
+}
+
+int64_t traffic_due_in_ns(const struct traffic *t)
+{
+    if (t->config.rate <= 0 || !t->sending || t->budget == 0)
+        return INT64_MAX;
+    uint64_t next_ns = due_ns(t, t->scheduled);
+    return next_ns > t->now_ns ? (int64_t)(next_ns - t->now_ns) : 0;
+}
+
+void traffic_send_due(struct traffic *t)
+{
+    while (traffic_due_in_ns(t) == 0)
+        traffic_fill(t, &t->conns[t->scheduled++ % t->config.connections]);
 }
 
 /* --- Verifying ----------------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@
 
 /* One in flight: what its echo must be is this slice of the corpus. */
 struct traffic_message {
-    uint64_t sent_ns;
+    uint64_t sent_ns; /* when it was sent; with a rate, when that was due */
     uint32_t offset, len; /* bytes */
     uint32_t fragment_bytes; /* 0: sent whole */
     uint8_t opcode;
@@ -35,6 +35,15 @@ struct traffic_conn {
 
 /* Sends what the connection may send now. */
 void traffic_fill(struct traffic *t, struct traffic_conn *c);
+
+/*
+ * With a rate: message i is due so long after traffic_start, on connection i modulo their number. What is due is sent if it may
+ * be, and else as soon as it may, but its latency counts from when it was due: one that waits is as late as the server made it.
+ */
+void traffic_send_due(struct traffic *t);
+
+/* How long until the next one is due; INT64_MAX without a rate. */
+int64_t traffic_due_in_ns(const struct traffic *t);
 
 /* Holds a received message against what was sent. */
 void traffic_verify(struct traffic *t, struct traffic_conn *c, const wsr_event *event);
