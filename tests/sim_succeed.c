@@ -97,6 +97,39 @@ static void nothing_is_lost_between_the_two(void **unused)
     back_close(&b);
 }
 
+/* The application need not wait for the handover's time, and may want the next successor within it: that one has a time of its own. */
+static void each_handover_has_its_own_time(void **unused)
+{
+    (void)unused;
+    wsr_conn first, second;
+    begin();
+    back_connect_open(&b);
+    struct back_peer *old_peer = b.peer;
+    assert_int_equal(wsr_succeed(b.engine, b.conn, &first), WSR_OK);
+    assert_true(back_next(&b, WSR_EVENT_OPEN, SECOND)->token == b.conn);
+    struct back_peer *first_peer = b.peer;
+    assert_int_equal(wsr_close(b.engine, b.conn, 1000, SLICE("")), WSR_OK);
+    back_pass(&b, MS);
+    b.peer = old_peer;
+    const uint8_t code[2] = {0x03, 0xE8};
+    back_frame(&b, 0x88, code, 2);
+    back_peer_gone(old_peer, false);
+    assert_true(back_next(&b, WSR_EVENT_CLOSED, SECOND)->conn == b.conn);
+    back_pass(&b, 2 * SECOND);
+    b.peer = first_peer;
+    back_frame(&b, 0x81, "on", 2);
+    assert_true(back_next(&b, WSR_EVENT_MESSAGE, SECOND)->conn == first);
+
+    assert_int_equal(wsr_succeed(b.engine, first, &second), WSR_OK);
+    const struct back_event *event = back_next(&b, WSR_EVENT_OPEN, SECOND);
+    assert_true(event->conn == second && event->token == first && event->flags == WSR_EVENT_SUCCESSOR);
+    back_pass(&b, 5 * SECOND - 10 * MS);
+    assert_string_equal(first_peer->got, "");
+    back_pass(&b, LATE + 10 * MS);
+    assert_string_equal(first_peer->got, "close 1000|");
+    back_close(&b);
+}
+
 /* The old one ends while its successor is on its way, or the application closes it: CLOSED, whatever a policy would say. */
 static void the_old_one_s_end_is_its_end(void **unused)
 {
@@ -282,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_between_the_two),
+        cmocka_unit_test(each_handover_has_its_own_time),
         cmocka_unit_test(the_old_one_s_end_is_its_end),
         cmocka_unit_test(a_successor_queues),
         cmocka_unit_test(who_does_not_come_back_may_be_succeeded),

@@ -63,6 +63,7 @@ int wsr_succeed(wsr_engine *engine, wsr_conn conn, wsr_conn *successor)
     if (error < 0)
         return error;
     wsr_wheel_unset(&engine->wheel, &comeback->age);
+    wsr_wheel_unset(&engine->wheel, &comeback->handover); /* of one that the application had ended before its time */
     move(c, wsr_table_known(engine, *successor));
     return WSR_OK;
 }
