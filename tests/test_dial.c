@@ -396,6 +396,69 @@ static void test_engine_closes_while_resolving(void **state)
     inside(0);
 }
 
+/* What an answer holds, asked for without an engine. */
+static struct wsr_resolved ask(struct wsr_resolver *resolver, const char *list)
+{
+    struct wsr_resolved resolved;
+    names.list = list;
+    assert_int_equal(wsr_resolver_ask(resolver, "list.test", 443, 7), WSR_OK);
+    struct pollfd ready = {.fd = wsr_resolver_fd(resolver), .events = POLLIN, .revents = 0};
+    assert_int_equal(poll(&ready, 1, 20000), 1);
+    wsr_sys_eventfd_clear(ready.fd);
+    assert_true(wsr_resolver_next(resolver, &resolved));
+    assert_false(wsr_resolver_next(resolver, &resolved));
+    assert_int_equal(resolved.tag, 7);
+    return resolved;
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    struct wsr_resolver *resolver;
+    struct wsr_resolved answer;
+    char text[64], many[17 * 16] = "";
+    assert_int_equal(wsr_resolver_open(&resolver), WSR_OK);
+    answer = ask(resolver, "127.0.0.1 127.0.0.1 ::1 127.0.0.2 ::1"); /* none twice: getaddrinfo says 127.0.0.1 for each line of /etc/hosts */
+    assert_int_equal(answer.error, WSR_OK);
+    assert_int_equal(answer.n, 3);
+    const union wsr_address second = {.in6 = answer.addresses[1].in6};
+    wsr_sys_address_text(&second, text, sizeof text);
+    assert_string_equal(text, "[::1]:443");
+    assert_int_equal(ntohs(answer.addresses[2].in4.sin_port), 443);
+    for (unsigned i = 0; i < 17; i++)
+        snprintf(many + strlen(many), 16, "10.0.0.%u ", i);
+    assert_int_equal(ask(resolver, many).n, WSR_RESOLVED_MAX);
+    answer = ask(resolver, "");
+    assert_int_equal(answer.error, WSR_ERESOLVE);
+    assert_non_null(answer.text);
+    char host[256];
+    memset(host, 'h', sizeof host);
+    host[255] = '\0';
+    assert_int_equal(wsr_resolver_ask(resolver, host, 1, 8), WSR_EINVAL);
+    /* forgotten in each of its states: it is being asked, it waits, it is answered and not taken */
+    gate(true);
+    for (uint64_t tag = 0; tag < 6; tag++)
+        assert_int_equal(wsr_resolver_ask(resolver, "gate.test", 1, tag), WSR_OK);
+    inside(WSR_RESOLVER_THREADS_MAX);
+    wsr_resolver_forget(resolver, 2);
+    wsr_resolver_forget(resolver, 5);
+    wsr_resolver_forget(resolver, 77);
+    gate(false);
+    uint64_t seen = 0;
+    for (unsigned n = 0; n < 3;) {
+        struct pollfd ready = {.fd = wsr_resolver_fd(resolver), .events = POLLIN, .revents = 0};
+        assert_int_equal(poll(&ready, 1, 20000), 1);
+        wsr_sys_eventfd_clear(ready.fd);
+        while (n < 3 && wsr_resolver_next(resolver, &answer))
+            seen |= UINT64_C(1) << answer.tag, n++;
+    }
+    for (uint64_t tag = 0; tag < 6; tag++) /* of 0, 1, 3 and 4 one is left */
+        wsr_resolver_forget(resolver, tag);
+    assert_int_equal(seen & (1 << 2 | 1 << 5), 0);
+    assert_false(wsr_resolver_next(resolver, &answer));
+    wsr_resolver_close(resolver);
+}
+
 /* ---- addresses ---- */
 
 /* A listener whose queue is full: a connect to it gets no answer at all. */
@@ -678,6 +741,7 @@ int main(void)
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_closed_while_resolving),
         cmocka_unit_test(test_engine_closes_while_resolving),
+        cmocka_unit_test(test_answers),
         cmocka_unit_test(test_happy_eyeballs),
         cmocka_unit_test(test_hanging_address),
         cmocka_unit_test(test_address),

@@ -191,6 +191,28 @@ static void test_longest(void **state)
     assert_int_equal(wsr_proxy_pending(&proxy).len, 4 + 1 + 255 + 2);
 }
 
+/* RFC 1928 section 6: every reply has words of its own. */
+static void test_replies(void **state)
+{
+    (void)state;
+    const struct wsr_proxy_ask ask = {.kind = WSR_PROXY_SOCKS5, .host = BYTES("h"), .port = 1};
+    char said[10][sizeof((struct wsr_proxy *)0)->detail];
+    for (uint8_t reply = 1; reply < 10; reply++) {
+        struct wsr_proxy proxy;
+        assert_int_equal(wsr_proxy_start(&proxy, &ask), WSR_OK);
+        send_all(&proxy, false);
+        assert_int_equal(wsr_proxy_take(&proxy, (const uint8_t *)"\5\0", 2), 2);
+        send_all(&proxy, false);
+        const uint8_t answer[] = {5, reply};
+        assert_int_equal(wsr_proxy_take(&proxy, answer, 2), 2);
+        assert_int_equal(wsr_proxy_state(&proxy), WSR_PROXY_FAILED);
+        assert_memory_equal(proxy.detail, "the proxy said: ", 16);
+        strcpy(said[reply], proxy.detail);
+        for (uint8_t other = 1; other < reply; other++)
+            assert_string_not_equal(said[reply], said[other]);
+    }
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_connect),
         cmocka_unit_test(test_socks5),
         cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_replies),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_bounded),
     };
