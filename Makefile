@@ -129,7 +129,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: FORCE all lib demo test test-programs test-run check-layers sim fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
+.PHONY: FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
 	bench-echo bench-simd bench-frame bench-deflate bench bench-net install uninstall clean help
 
 ##@ Build
@@ -245,6 +245,12 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call ld_c,$(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(LIBS_SIM))
 
 sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel (build/MODE/tests/sim_engine SEED replays a run)
+
+storm: ## 2,000 clients, their server restarted ten times: who comes back, and when (and 100,000 in virtual time); about two minutes
+	@tools/setup.sh test
+	+@$(INNER) $(B)/tests/test_policy_storm $(B)/tests/test_storm
+	@$(B)/tests/test_policy_storm
+	@$(B)/tests/test_storm full
 
 # --- Fuzzing -----------------------------------------------------------------------------------------------------------
 
