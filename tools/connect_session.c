@@ -21,6 +21,8 @@
 #include "tools/sink.h"
 #include "tools/text.h"
 
+#define SAME_SIGNAL_NS UINT64_C(200000000)
+
 enum {
     EVENTS = 64,
     OUTBOX_BYTES = 1 << 20, /* no more of the input is taken while this much of it has not left */
@@ -46,10 +48,12 @@ struct session {
     bool full;    /* the outbox refused a message; WRITABLE will come */
     bool failed;  /* this end's own trouble; it was told */
     bool gone;    /* the reader of our output has gone */
+    bool quiet;   /* the input has ended, and nothing of it or of what came is left to do */
     bool asked;   /* a verdict that needs a person: `exit` is that of what was lost */
     uint64_t messages_n;  /* received, of those asked for */
-    uint64_t quiet_ns;    /* since when nothing came or was to be sent */
-    int signals;             /* acted on */
+    uint64_t quiet_ns;    /* if quiet: since when. A message that comes ends it */
+    uint64_t signal_ns;   /* when the last one came that counts; 0: none did */
+    int signals;          /* seen */
     enum connect_exit ended; /* by how the connection ended, */
     enum connect_exit exit;  /* ... and the one that counts in its place, if it is not 0 */
 };
@@ -84,22 +88,26 @@ static void give_up(struct session *s)
     begin_close(s, WSR_CLOSE_GOING_AWAY, NULL);
 }
 
+/* The first goes away in order; a later one has no more patience. timeout(1) sends each twice: what comes at once is one. */
 static void heed_signals(struct session *s)
 {
     const int n = signals_count();
+    const uint64_t now_ns = cmd_now_ns();
     if (n == s->signals)
         return;
-    /* One that comes while we are closing, or two at once: no more patience. */
-    if (s->closing || s->closed || n > s->signals + 1) {
-        s->closing = true;
-        s->exit = CONNECT_CUT;
-        if (s->closed)
-            s->out.error = EINTR; /* nobody reads our output, and we are told not to wait for it */
-        else
-            (void)!wsr_abort(s->engine, s->conn);
-    }
     s->signals = n;
-    begin_close(s, WSR_CLOSE_GOING_AWAY, NULL);
+    if (s->signal_ns != 0 && now_ns - s->signal_ns < SAME_SIGNAL_NS)
+        return;
+    s->signal_ns = now_ns;
+    if (!s->closing && !s->closed) {
+        begin_close(s, WSR_CLOSE_GOING_AWAY, NULL);
+        return;
+    }
+    s->exit = CONNECT_CUT;
+    if (s->closed)
+        s->out.error = EINTR; /* nobody reads our output, and we are told not to wait for it */
+    else
+        (void)!wsr_abort(s->engine, s->conn);
 }
 
 /* --- From the connection --------------------------------------------------------------------------------------------------- */
@@ -107,6 +115,7 @@ static void heed_signals(struct session *s)
 static void on_message(struct session *s, const wsr_event *event)
 {
     const uint64_t count = s->options->count;
+    s->quiet = false;
     if (s->gone || (count > 0 && s->messages_n == count))
         return; /* what came behind the last one asked for */
     s->messages_n++;
@@ -182,10 +191,8 @@ static void handle(struct session *s, const wsr_event *event)
         on_closed(s, event);
         break;
     default: /* PING was answered; a PONG asks for nothing; WAKE is a signal, which is counted */
-        return;
+        break;
     }
-    if (event->type == WSR_EVENT_OPEN || event->type == WSR_EVENT_MESSAGE)
-        s->quiet_ns = cmd_now_ns();
 }
 
 /* --- To standard output ---------------------------------------------------------------------------------------------------- */
@@ -285,12 +292,16 @@ static int heed_quiet(struct session *s)
 {
     enum { MS_MAX = 1 << 30 };
     const uint64_t now_ns = cmd_now_ns(), wait_ns = s->options->wait_ns;
-    if (!is_quiet(s))
+    const bool was_quiet = s->quiet;
+    s->quiet = is_quiet(s);
+    if (s->quiet && !was_quiet)
         s->quiet_ns = now_ns;
-    else if (now_ns - s->quiet_ns >= wait_ns)
-        close_as_asked(s);
-    if (!is_quiet(s) || wait_ns == CONNECT_FOREVER)
+    if (!s->quiet || wait_ns == CONNECT_FOREVER)
         return -1;
+    if (now_ns - s->quiet_ns >= wait_ns) {
+        close_as_asked(s);
+        return -1;
+    }
     const uint64_t ms = (wait_ns - (now_ns - s->quiet_ns)) / 1000000 + 1;
     return ms < MS_MAX ? (int)ms : MS_MAX;
 }
