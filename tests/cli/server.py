@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Servers for tests/test_connect.sh, on nothing but sockets, that do one thing to every client. Each prints its port first.
+"""A server for tests/test_connect.sh, on nothing but sockets, that does to each client what its path asks for. Prints its port first.
 
-    server.py close [CODE [REASON]]    Close at once; without CODE an empty one
-    server.py say TEXT...              messages, then it waits for a Close, answers and prints it; "ping:X" is a ping, "bin:HEX" is binary
-    server.py status N [HEADER...]     that status, those headers, a body of a line with an escape sequence
-    server.py wrong-accept             a 101 for another key
-    server.py bad-frame                a frame with all reserved bits set
-    server.py vanish | reset           the end of the stream, or a reset, without a Close
-    server.py hangup | stall           the end of the stream before an answer; no answer at all
-    server.py mute                     an upgrade, and then silence, whatever comes
-    server.py head                     prints the request's head, then Close 1000
-    server.py pour N                   N numbered lines as fast as they are taken; says when it is stuck; then Close 1000
-    server.py proxy                    an HTTP proxy: CONNECT, then whatever comes from either side to the other; prints whom it was asked for
-    server.py deaf                     reads nothing until a line comes on standard input, then checks numbered lines until the Close
+    /close[/CODE[/REASON]]     Close at once; without CODE an empty one
+    /say/TEXT...               messages, then it waits for a Close, answers and prints it; "ping:X" is a ping, "bin:HEX" is binary
+    /status/N[/HEADER...]      that status, those headers, a body of a line with an escape sequence
+    /wrong-accept              a 101 for another key
+    /bad-frame                 a frame with all reserved bits set
+    /vanish, /reset            the end of the stream, or a reset, without a Close
+    /hangup, /stall            the end of the stream before an answer; no answer at all
+    /mute                      an upgrade, and then silence, whatever comes
+    /head                      prints the request's head, then Close 1000
+    /pour/N                    N numbered lines as fast as they are taken; says when it is stuck; then Close 1000
+    /deaf                      reads nothing until a line comes on standard input, then checks numbered lines until the Close
+    CONNECT HOST:PORT          as a proxy: whatever comes from either side to the other; prints whom it was asked for
 
-    server.py lines N                  (no server) N numbered lines to standard output; says on standard error when it is stuck
+    server.py lines N          (no server) N numbered lines to standard output; says on standard error when it is stuck
 """
 import base64
 import hashlib
@@ -24,6 +24,7 @@ import socket
 import struct
 import sys
 import threading
+import urllib.parse
 
 from peer import frame, frames
 
@@ -41,16 +42,11 @@ def read_head(s):
     return data.split(b"\r\n\r\n", 1)
 
 
-def upgrade(s, guid=b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"):
-    """Answers the handshake, and returns what came behind it and its head."""
-    head, rest = read_head(s)
-    if head is None:
-        sys.exit("the client hung up in its handshake")
+def upgrade(s, head, guid=b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"):
     key = [line.split(b":", 1)[1].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")][0]
     accept = base64.b64encode(hashlib.sha1(key + guid).digest())
     s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Test: caf\xe9\r\nSec-WebSocket-Accept: "
               + accept + b"\r\n\r\n")
-    return rest, head
 
 
 def until_close(s, rest=b"", answer=True):
@@ -68,14 +64,14 @@ def until_close(s, rest=b"", answer=True):
         rest += more
 
 
-def close(s, code=None, reason=""):
-    rest, _ = upgrade(s)
+def close(s, head, rest, code=None, reason=""):
+    upgrade(s, head)
     s.sendall(frame(0x88, b"" if code is None else struct.pack("!H", int(code)) + reason.encode(), False))
     until_close(s, rest, answer=False)
 
 
-def say(s, *texts):
-    rest, _ = upgrade(s)
+def say(s, head, rest, *texts):
+    upgrade(s, head)
     for text in texts:
         if text.startswith("ping:"):
             s.sendall(frame(0x89, text[5:].encode(), False))
@@ -87,54 +83,53 @@ def say(s, *texts):
     print("close", payload, flush=True)
 
 
-def status(s, number, *headers):
-    read_head(s)
+def status(s, _head, _rest, number, *headers):
     lines = "".join(f"{h}\r\n" for h in headers)
     s.sendall(f"HTTP/1.1 {number} So\r\nContent-Length: {len(BODY)}\r\nServer: test\r\n{lines}Connection: close\r\n\r\n".encode() + BODY)
 
 
-def wrong_accept(s):
-    upgrade(s, b"another")
+def wrong_accept(s, head, _rest):
+    upgrade(s, head, b"another")
 
 
-def bad_frame(s):
-    rest, _ = upgrade(s)
+def bad_frame(s, head, rest):
+    upgrade(s, head)
     s.sendall(b"\xf1\x00")
     until_close(s, rest, answer=False)
 
 
-def vanish(s):
-    upgrade(s)
+def vanish(s, head, _rest):
+    upgrade(s, head)
 
 
-def reset(s):
-    upgrade(s)
+def reset(s, head, _rest):
+    upgrade(s, head)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def hangup(s):
-    read_head(s)
+def hangup(_s, _head, _rest):
+    pass
 
 
-def stall(s):
+def stall(s, _head, _rest):
     while s.recv(65536):
         pass
 
 
-def mute(s):
-    upgrade(s)
-    stall(s)
+def mute(s, head, rest):
+    upgrade(s, head)
+    stall(s, head, rest)
 
 
-def head(s):
-    rest, request = upgrade(s)
+def head(s, request, rest):
+    upgrade(s, request)
     print(request.decode(), flush=True)
     s.sendall(frame(0x88, struct.pack("!H", 1000), False))
     until_close(s, rest, answer=False)
 
 
-def pour(s, n):
-    rest, _ = upgrade(s)
+def pour(s, head, rest, n):
+    upgrade(s, head)
     at = memoryview(b"".join(frame(0x81, f"{i} {'x' * 1000}".encode(), False) for i in range(int(n))))
     total, told = len(at), False
     while at:
@@ -146,8 +141,8 @@ def pour(s, n):
     until_close(s, rest, answer=False)
 
 
-def deaf(s):
-    rest, _ = upgrade(s)
+def deaf(s, head, rest):
+    upgrade(s, head)
     sys.stdin.readline()
     n = 0
     while True:
@@ -163,11 +158,14 @@ def deaf(s):
         rest += s.recv(1 << 20)
 
 
-def proxy(s):
-    request, _ = read_head(s)
+def proxy(s, request):
     host, port = request.split()[1].decode().rsplit(":", 1)
     print("asked for", host, "authorized" if b"roxy-Authorization: Basic bWU6c2VjcmV0" in request else "", flush=True)
-    other = socket.create_connection((host, int(port)))
+    try:
+        other = socket.create_connection((host, int(port)))
+    except OSError:
+        s.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        return
     s.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
     ends = {s: other, other: s}
     while True:
@@ -191,17 +189,17 @@ def lines(n):
             print(f"stuck after {(total - len(out)) >> 20} of {total >> 20} MiB", file=sys.stderr, flush=True)
 
 
-def serve(what, arguments):
-    listener = socket.create_server(("127.0.0.1", 0))
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        s, _ = listener.accept()
-        threading.Thread(target=one, args=(what, s, arguments), daemon=True).start()
-
-
-def one(what, s, arguments):
+def one(s):
     try:
-        what(s, *arguments)
+        head, rest = read_head(s)
+        if head is None:
+            return
+        method, target = head.decode("latin-1").split()[:2]
+        if method == "CONNECT":
+            proxy(s, head)
+            return
+        what, *arguments = [urllib.parse.unquote(part) for part in target.split("?")[0][1:].split("/")]
+        globals()[what.replace("-", "_")](s, head, rest, *arguments)
     except (BrokenPipeError, ConnectionResetError):
         pass
     finally:
@@ -209,8 +207,10 @@ def one(what, s, arguments):
 
 
 if __name__ == "__main__":
-    command, rest = sys.argv[1].replace("-", "_"), sys.argv[2:]
-    if command == "lines":
-        lines(*rest)
+    if sys.argv[1:2] == ["lines"]:
+        lines(sys.argv[2])
     else:
-        serve(globals()[command], rest)
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        while True:
+            threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
