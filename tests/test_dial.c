@@ -132,6 +132,14 @@ void freeaddrinfo(struct addrinfo *list)
     }
 }
 
+/* What "list.test" resolves to from now on. */
+static void list_is(const char *list)
+{
+    pthread_mutex_lock(&names.lock);
+    names.list = list;
+    pthread_mutex_unlock(&names.lock);
+}
+
 static void gate(bool shut)
 {
     pthread_mutex_lock(&names.lock);
@@ -266,7 +274,7 @@ static void test_ipv6(void **state)
     w.port = wsr_listen_port(w.engine, listener);
     connect_to(&w, "[::1]");
     until(&w, &w.opened, 1);
-    names.list = "127.0.0.1 ::1"; /* only the second one listens */
+    list_is("127.0.0.1 ::1"); /* only the second one listens */
     connect_to(&w, "list.test");
     until(&w, &w.opened, 2);
     char text[64];
@@ -298,7 +306,7 @@ static void test_failures(void **state)
     wsr_engine_close(w.engine);
 }
 
-/* The loop goes on while names are looked up, by four threads at most, and everybody has their turn. */
+/* The loop goes on while names are looked up, by four threads at most; and who waits to ask for the same has the same answer. */
 static void test_many_names(void **state)
 {
     (void)state;
@@ -306,8 +314,9 @@ static void test_many_names(void **state)
     struct world w;
     world_open(&w, "127.0.0.1");
     gate(true);
+    const unsigned calls = names.calls;
     for (unsigned i = 0; i < MANY; i++)
-        connect_to(&w, "gate.test");
+        connect_to(&w, i == 5 ? "localhost" : "gate.test");
     inside(WSR_RESOLVER_THREADS_MAX);
     connect_to(&w, "127.0.0.1"); /* asks nobody */
     until(&w, &w.opened, 1);
@@ -316,6 +325,7 @@ static void test_many_names(void **state)
     until(&w, &w.opened, MANY + 1);
     assert_int_equal(w.closed, 0);
     assert_int_equal(names.inside_most, WSR_RESOLVER_THREADS_MAX);
+    assert_int_equal(names.calls - calls, WSR_RESOLVER_THREADS_MAX + 1);
     wsr_engine_close(w.engine);
 }
 
@@ -325,7 +335,7 @@ static void test_signals(void **state)
     (void)state;
     struct world w;
     world_open(&w, "127.0.0.1");
-    names.list = "127.0.0.1";
+    list_is("127.0.0.1");
     connect_to(&w, "list.test");
     until(&w, &w.opened, 1);
     pthread_mutex_lock(&names.lock);
@@ -400,7 +410,7 @@ static void test_engine_closes_while_resolving(void **state)
 static struct wsr_resolved ask(struct wsr_resolver *resolver, const char *list)
 {
     struct wsr_resolved resolved;
-    names.list = list;
+    list_is(list);
     assert_int_equal(wsr_resolver_ask(resolver, "list.test", 443, 7), WSR_OK);
     struct pollfd ready = {.fd = wsr_resolver_fd(resolver), .events = POLLIN, .revents = 0};
     assert_int_equal(poll(&ready, 1, 20000), 1);
@@ -504,7 +514,7 @@ static void test_happy_eyeballs(void **state)
     struct dead dead;
     world_open(&w, "127.0.0.1");
     dead_open(&dead, "127.0.0.2", w.port);
-    names.list = "127.0.0.2 127.0.0.1";
+    list_is("127.0.0.2 127.0.0.1");
     int64_t begun_ns = now_ns();
     connect_to(&w, "list.test");
     until(&w, &w.opened, 1);
@@ -512,7 +522,7 @@ static void test_happy_eyeballs(void **state)
     assert_true(took_ns >= 250 * MS);
     print_message("behind an address that hangs: open after %d ms\n", (int)(took_ns / MS));
 
-    names.list = "127.0.0.3 127.0.0.4 127.0.0.1"; /* nobody listens on the first two: they say so at once */
+    list_is("127.0.0.3 127.0.0.4 127.0.0.1"); /* nobody listens on the first two: they say so at once */
     begun_ns = now_ns();
     connect_to(&w, "list.test");
     until(&w, &w.opened, 2);

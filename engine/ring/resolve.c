@@ -165,14 +165,34 @@ static struct seat *take_seat(struct wsr_resolver *resolver)
     return seat;
 }
 
+/* Those who wait to ask for the same name need not: a thousand clients that come back to one host ask once, or four times. */
+static void answer_others(struct wsr_resolver *resolver, const struct job *job)
+{
+    struct job **link = &resolver->waiting.head;
+    while (*link != NULL) {
+        if (strcmp((*link)->host, job->host) != 0) {
+            link = &(*link)->next;
+            continue;
+        }
+        struct job *other = list_take(&resolver->waiting, link);
+        const uint64_t tag = other->resolved.tag;
+        other->resolved = job->resolved;
+        other->resolved.tag = tag;
+        for (unsigned i = 0; i < other->resolved.n; i++)
+            other->resolved.addresses[i].in4.sin_port = htons(other->port);
+        list_append(&resolver->answered, other);
+    }
+}
+
 static void deliver(struct wsr_resolver *resolver, const struct seat *seat, struct job *job)
 {
-    if (seat->dropped || resolver->fd < 0) {
+    answer_others(resolver, job);
+    if (seat->dropped || resolver->fd < 0)
         free(job);
-        return;
-    }
-    list_append(&resolver->answered, job);
-    wsr_sys_eventfd_signal(resolver->fd);
+    else
+        list_append(&resolver->answered, job);
+    if (resolver->answered.n > 0 && resolver->fd >= 0)
+        wsr_sys_eventfd_signal(resolver->fd);
 }
 
 /* A thread lives for as long as somebody waits. */

@@ -41,8 +41,9 @@ void wsr_resolver_close(struct wsr_resolver *resolver);
 int wsr_resolver_fd(const struct wsr_resolver *resolver);
 
 /*
- * Asks for a name's addresses (NUL-terminated, at most 254 bytes). One question a tag at
- * a time. 0, WSR_EINVAL (host is longer), WSR_ENOMEM, WSR_ELIMIT (too many wait), or WSR_ESYS (errno: no thread could be made).
+ * Asks for a name's addresses (NUL-terminated, at most 254 bytes). One question a tag at a time; of those for the same name some
+ * may get one answer. Returns 0, WSR_EINVAL (host is longer), WSR_ENOMEM, WSR_ELIMIT (too many wait), or WSR_ESYS (errno: no
+ * thread could be made).
  */
 WSR_MUST_USE int wsr_resolver_ask(struct wsr_resolver *resolver, const char *host, uint16_t port, uint64_t tag);
 
