@@ -24,7 +24,7 @@ struct wsr_client {
     wsr_connect_config config; /* complete; its strings are in texts; config.url is not to be used, urls are */
     char *texts;               /* the URLs, and all strings of config, each NUL-terminated */
     size_t texts_bytes;
-    const char *headers;       /* further header lines of each attempt: config.headers, or what takes their place (whose it is, sees to it) */
+    const char *headers;       /* further header lines of each attempt: config.headers, or what takes their place */
     struct wsr_url *urls;      /* in texts, and their slices too, or (redirects) in what outlives the attempt */
     unsigned urls_n;
     unsigned endpoint;         /* which of them the attempt under way, or the connection, is to */

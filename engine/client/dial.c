@@ -303,7 +303,8 @@ static void close_try(struct wsr_connection *c, unsigned which)
     try->fd = -1;
 }
 
-void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which, const struct wsr_completion *completion)
+void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which,
+                        const struct wsr_completion *completion)
 {
     struct wsr_dial *dial = dial_of(c);
     dial->room->tries[which].armed = false;

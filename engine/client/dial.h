@@ -59,7 +59,8 @@ void wsr_dial_stop(wsr_engine *engine, struct wsr_connection *c);
 
 /* The engine's hooks (conn/engine.h), as far as they are the dial's. */
 void wsr_dial_resolved(wsr_engine *engine, struct wsr_batch *batch);
-void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which, const struct wsr_completion *completion);
+void wsr_dial_completed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, unsigned which,
+                        const struct wsr_completion *completion);
 void wsr_dial_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 bool wsr_dial_cancel(wsr_engine *engine, struct wsr_connection *c);
 

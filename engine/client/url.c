@@ -114,7 +114,10 @@ static const char *judge_user_part(wsr_slice text, size_t max, bool colon)
         int value = percent_value(text, i);
         if (value < 0)
             return "a '%' in its user or password is not followed by two hexadecimal digits";
-        /* RFC 7617 section 2: "the user-id and password MUST NOT contain any control characters"; "a user-id containing a colon [...] is invalid" */
+        /*
+         * RFC 7617 section 2: "The user-id and password MUST NOT contain any control characters"; "a user-id containing a colon
+         * character is invalid".
+         */
         if (value < ' ' || value == 0x7f || (!colon && value == ':'))
             return "its user or password holds a control character, or its user a colon, which cannot be sent";
         i += 2;

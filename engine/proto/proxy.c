@@ -18,7 +18,7 @@ enum { /* wsr_proxy.step of SOCKS 5: the answer that is awaited */
     AWAITS_REPLY
 };
 
-enum { SOCKS_VERSION = 5, SOCKS_NO_LOGIN = 0, SOCKS_PASSWORD = 2, SOCKS_NONE = 0xff, SOCKS_CONNECT = 1, SOCKS_IPV4 = 1, SOCKS_NAME = 3, SOCKS_IPV6 = 4 };
+enum { SOCKS_VERSION = 5, SOCKS_NO_LOGIN = 0, SOCKS_PASSWORD = 2, SOCKS_CONNECT = 1, SOCKS_IPV4 = 1, SOCKS_NAME = 3, SOCKS_IPV6 = 4 };
 
 /* ---- ending ---- */
 
@@ -119,7 +119,8 @@ static void judge_answer(struct wsr_proxy *proxy)
         return;
     }
     proxy->http_status = (uint16_t)status;
-    /* "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode immediately after the response header section" */
+    /* "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode immediately after the response
+       header section" */
     if (status / 100 == 2) {
         proxy->state = WSR_PROXY_DONE;
         return;

@@ -49,15 +49,19 @@ typedef struct wsr_connect_config {
     size_t size;
     /*
      * ws://host:port/path?query, wss://, or ws+unix:///path/of/socket:/target (wss+unix likewise). A host is a name, an IPv4
-     * address or an IPv6 one in brackets; "user:password@" before it becomes an Authorization header (Basic). Several,
-     * separated by blanks, are the endpoints that the reconnect policy chooses from, at most 16. Required.
+     * address or an IPv6 one in brackets (without a zone); an international name in its ASCII form (xn--). "user:password@" before
+     * it becomes an Authorization header (Basic), unless headers has one. Several, separated by blanks, are the endpoints that the
+     * reconnect policy chooses from, at most 16 of at most 8192 bytes. Required.
      */
     const char *url;
-    const char *address;      /* connect to this numeric address, whatever the URL's host resolves to [NULL: resolve it] */
+    const char *address;      /* connect to this numeric address, whatever the URL's host resolves to; not with proxy [NULL: resolve it] */
     const char *subprotocols; /* offered, comma-separated [NULL: none] */
     const char *headers;      /* further header lines, each ended by CR LF [NULL: none] */
     const char *origin;       /* the Origin header [NULL: none] */
-    /* http://user:password@host:port (CONNECT, RFC 9110 section 9.3.6) or socks5://, where the proxy resolves [NULL: none] */
+    /*
+     * http://user:password@host:port (CONNECT, RFC 9110 section 9.3.6) or socks5:// (RFC 1928): it resolves the URL's host, and its is
+     * the connection's peer address; not to unix sockets [NULL: none]
+     */
     const char *proxy;
     wsr_tls *tls;             /* for wss: [NULL: one of the engine's own, which trusts the system's roots] */
     void *user;
@@ -79,10 +83,11 @@ typedef struct wsr_connect_config {
 #define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }
 
 /*
- * Begins to connect: resolves the name on a thread of its own, then tries the addresses by RFC 8305 (happy eyeballs), the proxy,
- * TLS and the upgrade, each against its deadline. OPEN, RECONNECTING or CLOSED follows; the record's cause says where it ended:
- * WSR_ERESOLVE, WSR_ECONNECT (errno), WSR_ETIMEOUT_CONNECT, WSR_EPROXY, WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ETIMEOUT_TLS,
- * WSR_ETIMEOUT_HANDSHAKE, WSR_EREFUSED (answer: what the server said), WSR_EANSWER.
+ * Begins to connect: resolves the name on a thread of its own, then tries up to 16 addresses by RFC 8305 (happy eyeballs), the
+ * proxy, TLS and the upgrade (wsr_limits.handshake_timeout_ns), each against its deadline. OPEN, RECONNECTING or CLOSED follows; the
+ * record's cause says where it ended: WSR_ERESOLVE, WSR_ECONNECT (errno of the last address), WSR_ETIMEOUT_CONNECT, WSR_EPROXY
+ * (http_status: what it answered), WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ETIMEOUT_TLS, WSR_ETIMEOUT_HANDSHAKE, WSR_EREFUSED (answer:
+ * what the server said), WSR_EANSWER, WSR_ESYS (errno), WSR_ENOMEM; its detail, what the resolver, the proxy or TLS said.
  * Returns 0; WSR_EURL; WSR_ECONFIG; WSR_EINVAL (address is not numeric); WSR_ELIMIT; WSR_ESYS; WSR_ENOMEM; WSR_ERANDOM; WSR_ETLS.
  * *out is written only on success.
  */
