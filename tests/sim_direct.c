@@ -20,7 +20,7 @@
 #include "lib/one.h"
 #include "sim/sim.h"
 
-enum { CLIENTS = 2, MESSAGES = 14, SEEDS = 150, SIZE_MAX_ = 200000 };
+enum { CLIENTS = 2, MESSAGES = 40, SEEDS = 150, SIZE_MAX_ = 200000 };
 
 static uint8_t bytes[SIZE_MAX_ + 256]; /* message i of a client is those from i on */
 
@@ -40,17 +40,17 @@ struct world {
     bool cuts;
 };
 
-static size_t any_size(void)
+/* Large ones and small ones come in runs, so that a connection goes to and fro between the two ways. */
+static void choose_sizes(struct client *c)
 {
-    switch (sim_below(8)) {
-    case 0:
-        return (size_t)sim_below(126);
-    case 1:
-        return (size_t)sim_below(65536);
-    case 2:
-        return 65536;
-    default:
-        return 65536 + (size_t)sim_below(SIZE_MAX_ - 65536);
+    bool large = true;
+    for (unsigned k = 0; k < MESSAGES; k++) {
+        if (sim_chance(15))
+            large = !large;
+        if (large)
+            c->sizes[k] = sim_chance(20) ? 65536 : 65536 + (size_t)sim_below(SIZE_MAX_ - 65536);
+        else
+            c->sizes[k] = (size_t)sim_below(sim_chance(50) ? 126 : 65536);
     }
 }
 
@@ -140,8 +140,7 @@ static void begin(struct world *w)
     assert_int_equal(wsr_listen(w->server, &listen, &listener), WSR_OK);
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *c = &w->clients[i];
-        for (unsigned k = 0; k < MESSAGES; k++)
-            c->sizes[k] = any_size();
+        choose_sizes(c);
         wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
         char url[32];
         snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)wsr_listen_port(w->server, listener));

@@ -26,7 +26,7 @@
 
 static void leave(wsr_engine *engine, struct wsr_connection *c)
 {
-    c->state &= (uint16_t)~(unsigned)(WSR_CONN_DIRECT | WSR_CONN_READABLE);
+    c->state &= (uint16_t)~(unsigned)(WSR_CONN_DIRECT | WSR_CONN_READABLE | WSR_CONN_HANGS_UP);
     c->small_reads = 0;
     c->ep.assembled_bytes = 0;
     (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
@@ -42,6 +42,8 @@ void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events)
 {
+    if ((c->state & WSR_CONN_DIRECT) == 0)
+        return; /* left meanwhile: a read now could overtake what the ring is to receive */
     c->state |= WSR_CONN_READABLE;
     if ((events & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
         c->state |= WSR_CONN_HANGS_UP;
