@@ -18,39 +18,13 @@
 #include <errno.h>
 
 #include "conn/engine.h"
+#include "lib/failing.h"
 #include "lib/one.h"
 #include "sim/sim.h"
 
 enum { MESSAGES_MAX = 200, CONNS_MAX = 4, ALLOCATIONS = SIM_CALLS, SEEDS = 24, WILD_CALLS = 25 };
 
-/* ---- memory that fails, the client's alone ---- */
-
-static uint64_t allocations, fail_at, worlds;
-
-static bool strikes(void)
-{
-    return ++allocations == fail_at;
-}
-
-static void *fail_alloc(void *context, size_t size)
-{
-    (void)context;
-    return strikes() ? NULL : malloc(size);
-}
-
-static void *fail_resize(void *context, void *ptr, size_t old_size, size_t size)
-{
-    (void)context, (void)old_size;
-    return strikes() ? NULL : realloc(ptr, size);
-}
-
-static void fail_release(void *context, void *ptr, size_t size)
-{
-    (void)context, (void)size;
-    free(ptr);
-}
-
-static const wsr_allocator failing = {NULL, fail_alloc, fail_resize, fail_release};
+static uint64_t worlds;
 
 /* ---- the world ---- */
 
@@ -269,9 +243,9 @@ static void world_once(uint64_t seed, unsigned kind, uint64_t nth, int error)
     if (seed > 0)
         sim_chaos();
     worlds++;
-    allocations = fail_at = 0;
+    failing_calls = failing_at = 0;
     if (kind == ALLOCATIONS)
-        fail_at = nth;
+        failing_at = nth;
     else if (nth > 0)
         sim_fail((enum sim_call)kind, nth, error);
     if (begin(&w)) {
@@ -300,7 +274,7 @@ static const struct kind kinds[] = {
 static void sweep(const struct kind *kind, uint64_t seed)
 {
     world_once(seed, kind->call, 0, 0);
-    const uint64_t calls = kind->call == ALLOCATIONS ? allocations : sim_calls((enum sim_call)kind->call);
+    const uint64_t calls = kind->call == ALLOCATIONS ? failing_calls : sim_calls((enum sim_call)kind->call);
     const uint64_t calm_step = kind->call == SIM_ENTER ? 1 + calls / 200 : 1; /* most entries find nothing to do */
     const uint64_t step = seed > 0 ? 1 + calls / WILD_CALLS : calm_step;
     for (const int *error = kind->errors; *error != 0; error++) {

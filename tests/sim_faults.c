@@ -17,6 +17,7 @@
 
 #include <errno.h>
 
+#include "lib/failing.h"
 #include "lib/one.h"
 #include "sim/sim.h"
 
@@ -24,34 +25,7 @@ enum { CLIENTS = 3, MESSAGES = 3, ALLOCATIONS = SIM_CALLS, SEEDS = 8, WILD_CALLS
 
 static uint8_t bytes[9000];
 
-/* ---- memory that fails ---- */
-
-static uint64_t allocations, fail_at, worlds;
-
-static bool strikes(void)
-{
-    return ++allocations == fail_at;
-}
-
-static void *fail_alloc(void *context, size_t size)
-{
-    (void)context;
-    return strikes() ? NULL : malloc(size);
-}
-
-static void *fail_resize(void *context, void *ptr, size_t old_size, size_t size)
-{
-    (void)context, (void)old_size;
-    return strikes() ? NULL : realloc(ptr, size);
-}
-
-static void fail_release(void *context, void *ptr, size_t size)
-{
-    (void)context, (void)size;
-    free(ptr);
-}
-
-static const wsr_allocator failing = {NULL, fail_alloc, fail_resize, fail_release};
+static uint64_t worlds;
 
 /* ---- the world ---- */
 
@@ -188,9 +162,9 @@ static void world_once(uint64_t seed, uint32_t without, unsigned kind, uint64_t 
     if (seed > 0)
         sim_chaos();
     worlds++;
-    allocations = fail_at = 0;
+    failing_calls = failing_at = 0;
     if (kind == ALLOCATIONS)
-        fail_at = nth;
+        failing_at = nth;
     else if (nth > 0)
         sim_fail((enum sim_call)kind, nth, error);
     if (begin(&w, without)) {
@@ -236,7 +210,7 @@ static const struct kind kinds[] = {
 static void sweep(const struct kind *kind, uint64_t seed, uint32_t without)
 {
     world_once(seed, without, kind->call, 0, 0);
-    const uint64_t calls = kind->call == ALLOCATIONS ? allocations : sim_calls((enum sim_call)kind->call);
+    const uint64_t calls = kind->call == ALLOCATIONS ? failing_calls : sim_calls((enum sim_call)kind->call);
     const uint64_t step = 1 + (seed > 0 ? calls / WILD_CALLS : 0);
     for (const int *error = kind->errors; *error != 0; error++) {
         for (uint64_t nth = 1; nth <= calls; nth += step) {

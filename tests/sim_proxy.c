@@ -15,6 +15,7 @@
 
 #include <errno.h>
 
+#include "lib/failing.h"
 #include "lib/one.h"
 #include "sim/sim.h"
 
@@ -370,28 +371,7 @@ static void the_engine_closes_at_any_time(void **unused)
 
 /* ---- every call fails in its turn ---- */
 
-static uint64_t allocations, fail_at;
 static char now_failing[80];
-
-static void *fail_alloc(void *context, size_t size)
-{
-    (void)context;
-    return ++allocations == fail_at ? NULL : malloc(size);
-}
-
-static void *fail_resize(void *context, void *ptr, size_t old_size, size_t size)
-{
-    (void)context, (void)old_size;
-    return ++allocations == fail_at ? NULL : realloc(ptr, size);
-}
-
-static void fail_release(void *context, void *ptr, size_t size)
-{
-    (void)context, (void)size;
-    free(ptr);
-}
-
-static const wsr_allocator failing = {NULL, fail_alloc, fail_resize, fail_release};
 
 /* Plays until every connection is over. Returns how many CLOSED the clients got. */
 static unsigned play(struct one *o, struct proxy *p)
@@ -433,12 +413,12 @@ static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
     config.buffer_bytes = 4096;
     config.sq_entries = 4;
     config.allocator = &failing;
-    allocations = fail_at = 0;
+    failing_calls = failing_at = 0;
     one_open(&o, &config);
     proxy_open(&p, o.port, socks, NULL);
-    const uint64_t before = kind == SIM_CALLS ? allocations : sim_calls((enum sim_call)kind);
+    const uint64_t before = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
     if (nth > 0 && kind == SIM_CALLS)
-        fail_at = allocations + nth;
+        failing_at = failing_calls + nth;
     else if (nth > 0)
         sim_fail((enum sim_call)kind, nth, error);
     unsigned begun = 0;
@@ -454,7 +434,7 @@ static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
         begun += wsr_connect(o.engine, &connect, &conn) == WSR_OK;
     }
     assert_int_equal(play(&o, &p), begun);
-    const uint64_t calls = kind == SIM_CALLS ? allocations : sim_calls((enum sim_call)kind);
+    const uint64_t calls = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
     proxy_close(&p);
     one_close(&o);
     return calls - before;
