@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "client/slices.h"
 
 /* ---- characters ---- */
 
@@ -27,20 +28,15 @@ static int hex_value(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool is_one_of(uint8_t c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 /* RFC 3986 section 2.3 and 2.2. */
 static bool is_unreserved(uint8_t c)
 {
-    return is_alpha(c) || is_digit(c) || is_one_of(c, "-._~");
+    return is_alpha(c) || is_digit(c) || wsr_is_one_of(c, "-._~");
 }
 
 static bool is_sub_delim(uint8_t c)
 {
-    return is_one_of(c, "!$&'()*+,;=");
+    return wsr_is_one_of(c, "!$&'()*+,;=");
 }
 
 /* "%" HEXDIG HEXDIG at text[i]: its value; -1: it is none. */
@@ -49,27 +45,6 @@ static int percent_value(wsr_slice text, size_t i)
     if (text.len - i < 3 || hex_value(text.ptr[i + 1]) < 0 || hex_value(text.ptr[i + 2]) < 0)
         return -1;
     return hex_value(text.ptr[i + 1]) * 16 + hex_value(text.ptr[i + 2]);
-}
-
-/* ---- slices ---- */
-
-static wsr_slice first(wsr_slice text, size_t n)
-{
-    return (wsr_slice){text.ptr, n};
-}
-
-static wsr_slice without(wsr_slice text, size_t n)
-{
-    return (wsr_slice){text.ptr + n, text.len - n};
-}
-
-/* How far it is to the first of these characters, or to the end. */
-static size_t span_to(wsr_slice text, const char *set)
-{
-    size_t n = 0;
-    while (n < text.len && !is_one_of(text.ptr[n], set))
-        n++;
-    return n;
 }
 
 static bool starts_with(wsr_slice text, const char *prefix)
@@ -94,7 +69,7 @@ const struct wsr_url_scheme_row wsr_url_schemes[WSR_URL_SCHEMES] = {
 static size_t scheme_len(wsr_slice text)
 {
     size_t n = 0;
-    while (n < text.len && (is_alpha(text.ptr[n]) || (n > 0 && (is_digit(text.ptr[n]) || is_one_of(text.ptr[n], "+-.")))))
+    while (n < text.len && (is_alpha(text.ptr[n]) || (n > 0 && (is_digit(text.ptr[n]) || wsr_is_one_of(text.ptr[n], "+-.")))))
         n++;
     return n < text.len && text.ptr[n] == ':' ? n : 0;
 }
@@ -127,10 +102,10 @@ static const char *judge_user_part(wsr_slice text, size_t max, bool colon)
 
 static const char *parse_user(struct wsr_url *url, wsr_slice text)
 {
-    size_t colon = span_to(text, ":");
-    url->user = first(text, colon);
+    size_t colon = wsr_slice_span(text, ":");
+    url->user = wsr_slice_first(text, colon);
     if (colon < text.len)
-        url->password = without(text, colon + 1);
+        url->password = wsr_slice_without(text, colon + 1);
     const char *problem = judge_user_part(url->user, WSR_URL_USER_MAX, false);
     return problem != NULL ? problem : judge_user_part(url->password, WSR_URL_USER_MAX, true);
 }
@@ -153,12 +128,12 @@ static bool is_ipv4(wsr_slice text)
         if (i > 0) {
             if (text.len == 0 || text.ptr[0] != '.')
                 return false;
-            text = without(text, 1);
+            text = wsr_slice_without(text, 1);
         }
         dec_octet(text, &n);
         if (n == 0)
             return false;
-        text = without(text, n);
+        text = wsr_slice_without(text, n);
     }
     return text.len == 0;
 }
@@ -173,13 +148,13 @@ static bool is_ipv6(wsr_slice text)
             if (gap)
                 return false;
             gap = true;
-            text = without(text, 2);
+            text = wsr_slice_without(text, 2);
             if (text.len == 0)
                 break;
         } else if (groups > 0) {
             if (text.ptr[0] != ':')
                 return false;
-            text = without(text, 1);
+            text = wsr_slice_without(text, 1);
         }
         if (is_ipv4(text))
             return gap ? groups + 2 < 8 : groups + 2 == 8;
@@ -188,7 +163,7 @@ static bool is_ipv6(wsr_slice text)
             n++;
         if (n == 0 || ++groups > 8)
             return false;
-        text = without(text, n);
+        text = wsr_slice_without(text, n);
     }
     return gap ? groups < 8 : groups == 8;
 }
@@ -217,16 +192,16 @@ static const char *judge_name(wsr_slice host)
             return "an international host name must be in its ASCII form (xn--...)";
         if (c == '%')
             return "a percent-encoded host name is not supported: an international one must be in its ASCII form (xn--...)";
-        if (!is_alpha(c) && !is_digit(c) && !is_one_of(c, "-._"))
+        if (!is_alpha(c) && !is_digit(c) && !wsr_is_one_of(c, "-._"))
             return "a character that no host name has";
     }
     while (rest.len > 0) {
-        label = first(rest, span_to(rest, "."));
+        label = wsr_slice_first(rest, wsr_slice_span(rest, "."));
         if (label.len == 0)
             return "its host name has an empty part between dots";
         if (label.len > 63)
             return "its host name has a part of more than 63 bytes";
-        rest = without(rest, label.len < rest.len ? label.len + 1 : label.len);
+        rest = wsr_slice_without(rest, label.len < rest.len ? label.len + 1 : label.len);
     }
     /* What ends in a number is an IPv4 address or a trap: "127.1" and "0x7f.1" are 127.0.0.1 to some. */
     return is_number(label) ? "its host looks like an IPv4 address and is none" : NULL;
@@ -234,13 +209,13 @@ static const char *judge_name(wsr_slice host)
 
 static const char *parse_bracketed(struct wsr_url *url, wsr_slice *text)
 {
-    size_t n = span_to(*text, "]");
+    size_t n = wsr_slice_span(*text, "]");
     if (n == text->len)
         return "the IPv6 address is not closed with ']'";
     url->host = (wsr_slice){text->ptr + 1, n - 1};
-    *text = without(*text, n + 1);
+    *text = wsr_slice_without(*text, n + 1);
     url->host_kind = WSR_URL_IPV6;
-    if (span_to(url->host, "%") < url->host.len)
+    if (wsr_slice_span(url->host, "%") < url->host.len)
         return "an IPv6 address with a zone is good on this machine only, and not supported";
     return is_ipv6(url->host) ? NULL : "what is in brackets is no IPv6 address";
 }
@@ -249,9 +224,9 @@ static const char *parse_host(struct wsr_url *url, wsr_slice *text)
 {
     if (text->len > 0 && text->ptr[0] == '[')
         return parse_bracketed(url, text);
-    url->host = first(*text, span_to(*text, ":"));
-    *text = without(*text, url->host.len);
-    if (text->len > 1 && span_to(without(*text, 1), ":") < text->len - 1)
+    url->host = wsr_slice_first(*text, wsr_slice_span(*text, ":"));
+    *text = wsr_slice_without(*text, url->host.len);
+    if (text->len > 1 && wsr_slice_span(wsr_slice_without(*text, 1), ":") < text->len - 1)
         return "an IPv6 address must be in brackets, and there is one port at most";
     if (url->host.len == 0)
         return "it names no host";
@@ -286,14 +261,14 @@ static const char *parse_port(struct wsr_url *url, wsr_slice text)
 /* RFC 3986 section 3.2: authority = [ userinfo "@" ] host [ ":" port ] */
 static const char *parse_authority(struct wsr_url *url, wsr_slice text)
 {
-    size_t at = span_to(text, "@");
+    size_t at = wsr_slice_span(text, "@");
     const char *problem = NULL;
     if (at < text.len) {
-        if (span_to(without(text, at + 1), "@") < text.len - at - 1)
+        if (wsr_slice_span(wsr_slice_without(text, at + 1), "@") < text.len - at - 1)
             return "it has a second '@': one in a user or password must be percent-encoded (%40)";
         if (at > 0)
-            problem = parse_user(url, first(text, at));
-        text = without(text, at + 1);
+            problem = parse_user(url, wsr_slice_first(text, at));
+        text = wsr_slice_without(text, at + 1);
     }
     if (problem == NULL)
         problem = parse_host(url, &text);
@@ -311,8 +286,8 @@ static const char *parse_path(struct wsr_url *url, wsr_slice text)
         if (text.ptr[i] >= 0x80)
             return beyond_ascii;
     }
-    url->path = first(text, span_to(text, "?"));
-    url->query = without(text, url->path.len);
+    url->path = wsr_slice_first(text, wsr_slice_span(text, "?"));
+    url->query = wsr_slice_without(text, url->path.len);
     return NULL;
 }
 
@@ -321,8 +296,8 @@ static const char *parse_unix(struct wsr_url *url, wsr_slice text)
 {
     if (text.len == 0 || text.ptr[0] != '/')
         return "the path of its socket must begin with '/': ws+unix:///path/of/socket:/target";
-    url->socket = first(text, span_to(text, ":?"));
-    text = without(text, url->socket.len);
+    url->socket = wsr_slice_first(text, wsr_slice_span(text, ":?"));
+    text = wsr_slice_without(text, url->socket.len);
     size_t n = 0;
     for (size_t i = 0; i < url->socket.len; i++, n++) {
         if (url->socket.ptr[i] >= 0x80)
@@ -339,7 +314,7 @@ static const char *parse_unix(struct wsr_url *url, wsr_slice text)
         return NULL;
     if (text.ptr[0] == '?')
         return "behind the path of its socket stands ':' before the target";
-    text = without(text, 1);
+    text = wsr_slice_without(text, 1);
     if (text.len > 0 && text.ptr[0] != '/' && text.ptr[0] != '?')
         return "the target behind the path of its socket must begin with '/'";
     return parse_path(url, text);
@@ -365,12 +340,12 @@ static const char *parse_scheme(struct wsr_url *url, wsr_slice *text, bool proxy
 {
     const size_t n = scheme_len(*text);
     for (const struct wsr_url_scheme_row *row = wsr_url_schemes; row < wsr_url_schemes + WSR_URL_SCHEMES && n > 0; row++) {
-        if (row->proxy != proxy || !wsr_http_equal_nocase(first(*text, n), wsr_slice_of(row->name)))
+        if (row->proxy != proxy || !wsr_http_equal_nocase(wsr_slice_first(*text, n), wsr_slice_of(row->name)))
             continue;
-        *text = without(*text, n);
+        *text = wsr_slice_without(*text, n);
         if (!starts_with(*text, "://"))
             return "behind its scheme stands '://'";
-        *text = without(*text, 3);
+        *text = wsr_slice_without(*text, 3);
         url->scheme = row->scheme;
         url->port = row->port;
         return NULL;
@@ -390,10 +365,10 @@ const char *wsr_url_parse(struct wsr_url *out, wsr_slice text, bool proxy)
         return problem;
     if (wsr_url_is_unix(out))
         return parse_unix(out, text);
-    size_t n = span_to(text, "/?");
-    problem = parse_authority(out, first(text, n));
+    size_t n = wsr_slice_span(text, "/?");
+    problem = parse_authority(out, wsr_slice_first(text, n));
     if (problem == NULL)
-        problem = parse_path(out, without(text, n));
+        problem = parse_path(out, wsr_slice_without(text, n));
     if (problem == NULL && proxy && (out->query.len > 0 || out->path.len > 1))
         return "a proxy's URL has no path";
     return problem;

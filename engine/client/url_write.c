@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "client/slices.h"
 #include "client/url.h"
 #include "proto/key.h"
 
@@ -131,24 +132,6 @@ void wsr_url_put_basic(struct wsr_http_out *out, const struct wsr_url *url)
 
 /* ---- references ---- */
 
-static wsr_slice first(wsr_slice text, size_t n)
-{
-    return (wsr_slice){text.ptr, n};
-}
-
-static wsr_slice without(wsr_slice text, size_t n)
-{
-    return (wsr_slice){text.ptr + n, text.len - n};
-}
-
-static size_t span_to(wsr_slice text, const char *set)
-{
-    size_t n = 0;
-    while (n < text.len && (text.ptr[n] == '\0' || strchr(set, text.ptr[n]) == NULL))
-        n++;
-    return n;
-}
-
 /*
  * RFC 3986 section 5.2.4, in place: drops "." and "..", each with the segment it undoes. A path begins with '/', or is empty.
  * Returns the new length.
@@ -157,7 +140,7 @@ static size_t remove_dots(uint8_t *path, size_t len)
 {
     size_t to = 0;
     for (size_t i = 0, n; i < len; i += n) { /* at a '/' */
-        n = 1 + span_to((wsr_slice){path + i + 1, len - i - 1}, "/");
+        n = 1 + wsr_slice_span((wsr_slice){path + i + 1, len - i - 1}, "/");
         const bool last = i + n == len, one = n == 2 && path[i + 1] == '.', two = n == 3 && path[i + 1] == '.' && path[i + 2] == '.';
         if (!one && !two) {
             memmove(path + to, path + i, n);
@@ -191,25 +174,25 @@ static void put_merged(struct wsr_http_out *out, wsr_slice base, wsr_slice path)
 /* RFC 3986 section 3.1. The length of a scheme before ':'; 0: a relative reference. */
 static size_t scheme_len(wsr_slice text)
 {
-    size_t n = span_to(text, ":/?");
+    size_t n = wsr_slice_span(text, ":/?");
     return n < text.len && text.ptr[n] == ':' ? n : 0;
 }
 
 /* An absolute reference. A server answers as HTTP, so its redirects may say http where they mean ws (WHATWG URL does likewise). */
 static void put_absolute(struct wsr_http_out *out, wsr_slice reference, size_t scheme)
 {
-    if (wsr_http_equal_nocase(first(reference, scheme), WSR_SLICE("http")))
+    if (wsr_http_equal_nocase(wsr_slice_first(reference, scheme), WSR_SLICE("http")))
         put_text(out, "ws");
-    else if (wsr_http_equal_nocase(first(reference, scheme), WSR_SLICE("https")))
+    else if (wsr_http_equal_nocase(wsr_slice_first(reference, scheme), WSR_SLICE("https")))
         put_text(out, "wss");
     else
-        wsr_http_put(out, first(reference, scheme));
-    wsr_http_put(out, without(reference, scheme));
+        wsr_http_put(out, wsr_slice_first(reference, scheme));
+    wsr_http_put(out, wsr_slice_without(reference, scheme));
 }
 
 bool wsr_url_resolve(struct wsr_http_out *out, const struct wsr_url *base, wsr_slice reference)
 {
-    reference = first(reference, span_to(reference, "#"));
+    reference = wsr_slice_first(reference, wsr_slice_span(reference, "#"));
     if (reference.len > WSR_URL_BYTES_MAX)
         return false;
     const size_t scheme = scheme_len(reference);
@@ -222,14 +205,14 @@ bool wsr_url_resolve(struct wsr_http_out *out, const struct wsr_url *base, wsr_s
         wsr_http_put(out, reference);
         return true;
     }
-    const size_t path = span_to(reference, "?");
+    const size_t path = wsr_slice_span(reference, "?");
     put_scheme_and_place(out, base);
     if (path > 0)
-        put_merged(out, base->path, first(reference, path));
+        put_merged(out, base->path, wsr_slice_first(reference, path));
     else if (base->path.len > 0)
         wsr_http_put(out, base->path);
     else
         put_byte(out, '/');
-    wsr_http_put(out, path < reference.len || path > 0 ? without(reference, path) : base->query);
+    wsr_http_put(out, path < reference.len || path > 0 ? wsr_slice_without(reference, path) : base->query);
     return true;
 }
