@@ -99,7 +99,7 @@ check "a line that is no UTF-8 is not sent, exit 1" eval 'exits 1 && out_is "ok\
 fed '' --json --count 3 "$peer/say/tab%5ct%20quote%22%20esc%5cx1b%20end/ping:are%20you%20there/bin:00ff10/two%5cnlines"
 check "--json: every line an object, each event there" events '[x["event"] for x in e] == ["open", "message", "ping", "message", "message", "closed"]'
 check "--json: what was said" events 'e[1]["type"] == "text" and e[1]["text"] == "tab\t quote\" esc\x1b end" and e[2]["base64"] == "YXJlIHlvdSB0aGVyZQ=="
-    and e[3] | {"time": 0} == {"event": "message", "time": 0, "type": "binary", "base64": "AP8Q", "deflated": False} and e[4]["text"] == "two\nlines"'
+    and e[3] | {"time": 0} == {"event": "message", "time": 0, "connection": e[0]["connection"], "type": "binary", "base64": "AP8Q", "deflated": False} and e[4]["text"] == "two\nlines"'
 check "--json: the answer, its headers" events 'e[0]["status"] == 101 and ["X-Test", "caf\ufffd"] in e[0]["headers"] and e[0]["address"].startswith("127.0.0.1:") and e[0]["tls"] is None'
 check "--json: the close record" events 'e[5]["code"] == 1000 and e[5]["by"] == "us" and e[5]["clean"] and e[5]["cause"] == "local_close" and e[5]["messages_in"] == 3
     and e[5]["error"] == "WSR_OK" and e[5]["code_received"] == 1000 and 0 < e[5]["lifetime"] < 60'

@@ -23,10 +23,11 @@ static uint64_t wall_ahead_ns(void)
     return ahead_ns;
 }
 
-static void begin(struct buffer *out, const char *name, uint64_t time_ns)
+static void begin(struct buffer *out, const char *name, const wsr_event *event)
 {
-    const uint64_t us = (time_ns + wall_ahead_ns()) / 1000;
-    buffer_add_format(out, "{\"event\": \"%s\", \"time\": %" PRIu64 ".%06" PRIu64, name, us / 1000000, us % 1000000);
+    const uint64_t us = (event->time_ns + wall_ahead_ns()) / 1000;
+    buffer_add_format(out, "{\"event\": \"%s\", \"time\": %" PRIu64 ".%06" PRIu64 ", \"connection\": \"%016" PRIx64 "\"", name, us / 1000000, us % 1000000,
+                      event->conn);
 }
 
 static void end(struct buffer *out)
@@ -103,7 +104,7 @@ void json_add_open(struct buffer *out, const wsr_event *event, const wsr_engine 
 {
     const wsr_response *response = wsr_event_response(event);
     char address[64];
-    begin(out, "open", event->time_ns);
+    begin(out, "open", event);
     add_string(out, "url", url);
     add_string(out, "address", wsr_peer_address(engine, event->conn, address, sizeof address) == WSR_OK ? address : NULL);
     add_tls(out, engine, event->conn);
@@ -116,7 +117,7 @@ void json_add_open(struct buffer *out, const wsr_event *event, const wsr_engine 
 
 void json_add_message(struct buffer *out, const wsr_event *event)
 {
-    begin(out, "message", event->time_ns);
+    begin(out, "message", event);
     if (event->opcode == WSR_TEXT) {
         add_string(out, "type", "text");
         add_text(out, "text", (wsr_slice){event->data.ptr, event->data.len});
@@ -130,7 +131,7 @@ void json_add_message(struct buffer *out, const wsr_event *event)
 
 void json_add_control(struct buffer *out, const wsr_event *event)
 {
-    begin(out, event->type == WSR_EVENT_PING ? "ping" : "pong", event->time_ns);
+    begin(out, event->type == WSR_EVENT_PING ? "ping" : "pong", event);
     add_base64(out, "base64", event->data);
     end(out);
 }
@@ -178,7 +179,7 @@ void json_add_reconnecting(struct buffer *out, const wsr_event *event)
     };
     const wsr_reconnecting *r = wsr_event_reconnecting(event);
     assert(r != NULL);
-    begin(out, "reconnecting", event->time_ns);
+    begin(out, "reconnecting", event);
     add_string(out, "verdict", verdicts[r->verdict]);
     add_string(out, "cause", wsr_cause_lookup(r->cause)->name);
     add_string(out, "why", r->why);
@@ -194,7 +195,7 @@ void json_add_closed(struct buffer *out, const wsr_event *event, bool opened)
 {
     const wsr_close_record *record = wsr_event_close_record(event);
     assert(record != NULL);
-    begin(out, "closed", event->time_ns);
+    begin(out, "closed", event);
     add_string(out, "cause", wsr_cause_lookup(wsr_cause_of_record(record, opened))->name);
     add_bool(out, "opened", opened);
     add_record(out, record);

@@ -1,7 +1,8 @@
 /*
  * tools/connect_json.h - the events of a client as JSON, an object and a line feed each (--json).
  *
- * Each has "event" ("open", "message", "ping", "pong", "reconnecting", "closed") and "time", seconds since 1970 with microseconds.
+ * Each has "event" ("open", "message", "ping", "pong", "reconnecting", "closed"), "time", seconds since 1970 with microseconds, and
+ * "connection", which stays the same when it is lost and comes back, and is another's when a successor takes its place (--max-age).
  * What may be any bytes is base64; names are those of the library (wsr_cause_lookup, wsr_error_name), sizes bytes, times seconds.
  */
 #ifndef TOOLS_CONNECT_JSON_H

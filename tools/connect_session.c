@@ -43,17 +43,18 @@ struct session {
     struct show show;
     bool open;    /* between OPEN and its end */
     bool closing; /* we closed: by choice, or because we cannot go on */
-    bool closed;  /* CLOSED came */
+    bool ending;  /* CLOSED came */
+    bool closed;  /* ... and no successor will */
     bool paused;  /* we do not read, because our output is not read */
     bool full;    /* the outbox refused a message; WRITABLE will come */
     bool failed;  /* this end's own trouble; it was told */
     bool gone;    /* the reader of our output has gone */
     bool quiet;   /* the input has ended, and nothing of it or of what came is left to do */
     bool asked;   /* a verdict that needs a person: `exit` is that of what was lost */
-    uint64_t messages_n;  /* received, of those asked for */
-    uint64_t quiet_ns;    /* if quiet: since when. A message that comes ends it */
-    uint64_t signal_ns;   /* when the last one came that counts; 0: none did */
-    int signals;          /* seen */
+    uint64_t messages_n;     /* received, of those asked for */
+    uint64_t quiet_ns;       /* if quiet: since when. A message that comes ends it */
+    uint64_t signal_ns;      /* when the last one came that counts; 0: none did */
+    int signals;             /* seen */
     enum connect_exit ended; /* by how the connection ended, */
     enum connect_exit exit;  /* ... and the one that counts in its place, if it is not 0 */
 };
@@ -126,15 +127,16 @@ static void on_message(struct session *s, const wsr_event *event)
 
 static void on_open(struct session *s, const wsr_event *event)
 {
-    s->open = true;
-    s->full = false;
     if (event->flags & WSR_EVENT_SUCCESSOR) { /* --max-age: what the old one still has comes before the answer to our Close */
         if (s->paused)
-            (void)!wsr_resume_read(s->engine, s->conn);
-        (void)!wsr_close(s->engine, s->conn, WSR_CLOSE_NORMAL, (wsr_slice){0});
-        s->conn = event->conn;
+            (void)!wsr_resume_read(s->engine, event->token);
+        (void)!wsr_close(s->engine, event->token, WSR_CLOSE_NORMAL, (wsr_slice){0});
     }
-    s->paused = false;
+    s->conn = event->conn; /* a successor's, or ours that came back */
+    s->open = true;
+    s->full = s->paused = s->ending = false;
+    if (s->closing) /* it was on its way when we closed the one before */
+        (void)!wsr_close(s->engine, s->conn, WSR_CLOSE_GOING_AWAY, (wsr_slice){0});
     if (s->options->verbose || (s->show.typed && !s->options->quiet))
         report_open(s->options, s->engine, event, s->url);
 }
@@ -145,16 +147,16 @@ static void on_reconnecting(struct session *s, const wsr_event *event)
     assert(r != NULL);
     if (!s->options->quiet)
         report_reconnecting(event);
-    if (r->verdict == WSR_VERDICT_ASK || r->verdict == WSR_VERDICT_RENEW) {
-        s->asked = true;
-        s->exit = report_exit(r->record, s->open);
+    const bool asks = r->verdict == WSR_VERDICT_ASK || r->verdict == WSR_VERDICT_RENEW;
+    if (event->conn == s->conn) { /* or else a successor is not to be had yet, and we are still open */
+        if (asks) {
+            s->asked = s->closing = true;
+            s->exit = report_exit(r->record, s->open);
+        }
+        s->open = s->paused = false;
     }
-    s->open = false;
-    s->paused = false;
-    if (s->asked || s->closing) {
-        s->closing = true;
+    if (asks || s->closing)
         (void)!wsr_abort(s->engine, event->conn);
-    }
 }
 
 static void on_closed(struct session *s, const wsr_event *event)
@@ -162,12 +164,23 @@ static void on_closed(struct session *s, const wsr_event *event)
     const wsr_close_record *record = wsr_event_close_record(event);
     assert(record != NULL);
     if (event->conn != s->conn)
-        return; /* one that has a successor */
+        return; /* one that had a successor */
     if (!s->options->quiet && !s->asked)
         report_closed(s->options, record, s->open);
     s->ended = report_exit(record, s->open);
-    s->closed = true;
+    s->ending = true;
     s->open = false;
+}
+
+/* CLOSED came: is it over? A successor may be on its way. */
+static void heed_end(struct session *s)
+{
+    wsr_engine_statistics statistics = {0};
+    if (!s->ending)
+        return;
+    if (s->options->connect.reconnect.age_max_ns > 0)
+        wsr_engine_stats(s->engine, &statistics, sizeof statistics);
+    s->closed = statistics.open == 0;
 }
 
 static void handle(struct session *s, const wsr_event *event)
@@ -338,6 +351,7 @@ static int turn(struct session *s)
     if (n < 0)
         return n;
     const bool was_closing = s->closing;
+    heed_end(s);
     heed_signals(s);
     send_input(s);
     sink_flush(&s->out);
