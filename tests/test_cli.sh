@@ -252,8 +252,9 @@ check "no permission for the port: one line, exit 1" complains 1 'port 80: Permi
 # --- The demonstration -----------------------------------------------------------------------------------------------------
 
 run "$wsring" demo -t 1s -c 16
-check "demo: both kinds of close, all accounted for" eval 'exits 0 && [ ! -s "$tmp/err" ] &&
-    tail -n 1 "$tmp/out" | grep -qE "^sent [0-9]+ = echoed [0-9]+ \+ undelivered [0-9]+ \+ in doubt [0-9]+; unaccounted 0; wrong 0; closes: 1000 x 8, 1001 x 8$"'
+check "demo: 1000 stays closed, 1001 comes back, all accounted for" eval 'exits 0 && [ ! -s "$tmp/err" ] &&
+    tail -n 1 "$tmp/out" | grep -qE "^sent [0-9]+ = echoed [0-9]+ \+ undelivered [0-9]+ \+ in doubt [0-9]+; unaccounted 0; wrong 0; closes: 1000 x 16, 1001 x 8$" &&
+    grep -q "8 of the 8 that saw 1001 are back" "$tmp/out"'
 name=demo
 background "$wsring" demo -t 60 -c 16
 wait_line "$tmp/demo.out" '^2\. 16 clients'

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #include <wsring/simd.h>
 
 void cmd_complain(const char *name, const char *format, ...)
@@ -69,6 +70,18 @@ bool cmd_select_kernels(void)
     fprintf(stderr, "wsring: WSRING_ISA=%s: this CPU or build has no such kernels (avx512, avx2, sse41, neon, scalar); it would choose %s\n", isa,
             wsr_simd_name());
     return false;
+}
+
+uint16_t cmd_port_candidate(unsigned attempt)
+{
+    unsigned low = 32768;
+    FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+    if (range != NULL) {
+        if (fscanf(range, "%u", &low) != 1 || low < 4096)
+            low = 32768;
+        fclose(range);
+    }
+    return (uint16_t)(low / 2 + ((unsigned)getpid() + attempt * 7919) % (low / 2));
 }
 
 uint64_t cmd_now_ns(void)

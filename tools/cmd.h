@@ -44,6 +44,12 @@ uint64_t cmd_raise_descriptors(uint64_t connections);
 /* Takes the SIMD kernels that WSRING_ISA names, if it is set. False, after a complaint, if they are not to be had. */
 bool cmd_select_kernels(void);
 
+/*
+ * A port that may be free, another one at each attempt (0, 1, 2 ...), below those that the kernel gives to clients: while nobody
+ * listens on one of these, a client could be given that very port, and then find itself there.
+ */
+uint16_t cmd_port_candidate(unsigned attempt);
+
 /* CLOCK_MONOTONIC in nanoseconds: the clock of wsr_event.time_ns. */
 uint64_t cmd_now_ns(void);
 

@@ -1,24 +1,20 @@
 /*
- * tools/demo.c - `wsring demo`: a server and a load on it, ended in the two ways a connection should end, with every message
- * accounted for.
+ * tools/demo.c - `wsring demo`: a server and a load on it, ended in the two ways a connection should end, and what follows from
+ * each; with every message accounted for.
  *
- * The server is a process of its own (echo.h) on a free loopback port; the load is traffic.h. Half of the connections close
- * with 1000, their purpose fulfilled; the others see 1001 from a server that goes away while their messages are in flight.
+ * The server is a process of its own (demo_server.h) on a free loopback port; the load is traffic.h. Half of the connections
+ * close with 1000, their purpose fulfilled, and stay closed. The others see 1001 from a server that goes away while their
+ * messages are in flight: they come back by themselves when it has been started again.
  */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "tools/cmd.h"
-#include "tools/echo.h"
+#include "tools/demo_server.h"
 #include "tools/load_report.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
@@ -26,31 +22,29 @@
 
 #define SECOND_NS 1000000000ull
 #define SIZES "0-1MiB"
+#define AWAY_NS SECOND_NS           /* how long the server is not there */
+#define FIRST_DELAY_NS (2 * SECOND_NS) /* after a 1001, at most: the policy's own is 5 s, and a demonstration shall not take long */
+#define PATIENCE_NS (15 * SECOND_NS)
 
 struct arguments {
     uint32_t connections;
     uint64_t duration_ns, seed;
 };
 
-/* What the server tells the demo through a pipe: once when it listens, once at its end. */
-struct server_note {
-    int error, error_errno; /* 0: it listens */
-    bool engine;            /* which failed: the engine, or listening */
-    uint16_t port;
-};
-
 struct demo {
     const struct arguments *arguments;
-    pid_t server;
-    int pipe;
-    struct server_note note;
+    uint32_t leaving, staying; /* clients: those that close with 1000, those that see 1001 */
+    struct demo_server servers[2]; /* before and after it was away */
+    wsr_policy_override soon;
+    wsr_bucket bucket;
     struct size_mix sizes;
     struct corpus corpus;
     struct traffic traffic;
     uint64_t begin_ns, told_ns;
     uint64_t in_flight; /* when the server was told to go */
-    struct echo_totals echo;
-    int server_exit;
+    uint64_t gone_ns;   /* when that was */
+    uint64_t echoed_before; /* what had come back before clients did */
+    struct echo_totals echo; /* of both servers */
     char url[32]; /* of the server */
 };
 
@@ -91,96 +85,20 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     options, parse_option, "",
     "Serve, load and drain in front of your eyes, and account for every message.\v"
-    "Exit codes: 0 every message is accounted for and right, and both 1000 and 1001 were seen; 1 not so; 2 usage; 78 io_uring is refused.",
+    "Exit codes: 0 every message is accounted for and right, those closed with 1000 stayed closed, and those that saw 1001 came back; 1 not so; "
+    "2 usage; 78 io_uring is refused.",
     NULL, NULL, NULL};
 
-/* --- The server, in the child ------------------------------------------------------------------------------------------- */
-
-static bool write_all(int fd, const void *from, size_t len)
-{
-    return write(fd, from, len) == (ssize_t)len;
-}
-
-/* Never returns. What it writes is smaller than a pipe takes in one piece. */
-static void run_server(int fd)
-{
-    struct echo_config config = {.engine = WSR_CONFIG_INIT, .listen = WSR_LISTEN_CONFIG_INIT, .drain = WSR_DRAIN_CONFIG_INIT};
-    struct echo echo;
-    struct server_note note = {0};
-    const char *stage = "";
-    config.drain.reason = "the demo is over";
-    note.error = echo_open(&echo, &config, &stage);
-    note.error_errno = errno;
-    note.engine = strcmp(stage, "engine") == 0;
-    if (note.error == WSR_OK)
-        note.port = wsr_listen_port(echo.engine, echo.listener);
-    bool told = write_all(fd, &note, sizeof note);
-    if (note.error != WSR_OK || !told)
-        _exit(WSR_EXIT_FAILED);
-    int result = echo_run(&echo);
-    echo_close(&echo);
-    told = write_all(fd, &echo.totals, sizeof echo.totals);
-    _exit(result == WSR_OK && told && echo.totals.cut == 0 ? WSR_EXIT_OK : WSR_EXIT_FAILED);
-}
-
-/* --- The demo, in the parent --------------------------------------------------------------------------------------------- */
-
-static bool read_all(int fd, void *to, size_t len)
-{
-    uint8_t *at = to;
-    while (len > 0) {
-        ssize_t n = read(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* Returns 0 when the server listens, else an exit code. */
-static int start_server(struct demo *d)
-{
-    int ends[2];
-    if (pipe(ends) != 0) {
-        cmd_complain("demo", "cannot make a pipe: %s", strerror(errno));
-        return WSR_EXIT_FAILED;
-    }
-    fflush(stdout);
-    d->server = fork();
-    if (d->server < 0) {
-        cmd_complain("demo", "cannot start the server's process: %s", strerror(errno));
-        return WSR_EXIT_FAILED;
-    }
-    if (d->server == 0) {
-        /* If the demo dies, its server drains. */
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        close(ends[0]);
-        run_server(ends[1]);
-    }
-    close(ends[1]);
-    d->pipe = ends[0];
-    if (!read_all(d->pipe, &d->note, sizeof d->note)) {
-        cmd_complain("demo", "the server ended before it listened");
-        return WSR_EXIT_FAILED;
-    }
-    errno = d->note.error_errno;
-    if (d->note.error != WSR_OK && d->note.engine)
-        return cmd_no_engine("demo", d->note.error);
-    if (d->note.error != WSR_OK) {
-        cmd_complain("demo", "the server cannot listen on 127.0.0.1: %s", strerror(d->note.error_errno));
-        return WSR_EXIT_FAILED;
-    }
-    return WSR_EXIT_OK;
-}
+/* --- What happens -------------------------------------------------------------------------------------------------------- */
 
 /* Returns 0, or an exit code. */
 static int start_load(struct demo *d)
 {
     (void)!size_mix_parse(SIZES, &d->sizes);
-    snprintf(d->url, sizeof d->url, "ws://127.0.0.1:%u", (unsigned)d->note.port);
+    d->soon = (wsr_policy_override){WSR_CAUSE_1001, *wsr_policy_default(WSR_PROFILE_DEFAULT, WSR_CAUSE_1001)};
+    d->soon.row.first_max_ns = FIRST_DELAY_NS;
+    (void)!wsr_bucket_init(&d->bucket, d->arguments->connections, 0, d->arguments->connections); /* enough for any number of them */
+    snprintf(d->url, sizeof d->url, "ws://127.0.0.1:%u", (unsigned)d->servers[0].port);
     struct traffic_config config = {
         .url = d->url,
         .connections = d->arguments->connections,
@@ -191,6 +109,7 @@ static int start_load(struct demo *d)
         .seed = d->arguments->seed,
         .sizes = &d->sizes,
         .corpus = &d->corpus,
+        .reconnect = {.on = true, .overrides = &d->soon, .overrides_n = 1, .bucket = &d->bucket},
     };
     if (!corpus_make(&d->corpus, d->sizes.max, config.seed, false)) {
         cmd_complain("demo", "out of memory");
@@ -240,7 +159,17 @@ static bool is_connected(const struct demo *d)
 
 static bool is_first_half_closed(const struct demo *d)
 {
-    return d->traffic.live <= d->arguments->connections - d->arguments->connections / 2;
+    return d->traffic.live <= d->staying;
+}
+
+static bool is_lost(const struct demo *d)
+{
+    return d->traffic.totals.lost == d->staying;
+}
+
+static bool is_back(const struct demo *d)
+{
+    return d->traffic.totals.reopened == d->staying;
 }
 
 static bool is_done(const struct demo *d)
@@ -248,12 +177,12 @@ static bool is_done(const struct demo *d)
     return traffic_done(&d->traffic);
 }
 
-static bool run_traffic(struct demo *d)
+/* Messages flow; then half of the clients close with 1000. */
+static bool run_before(struct demo *d)
 {
     const struct arguments *a = d->arguments;
-    uint64_t patience_ns = 15 * SECOND_NS;
     d->begin_ns = d->told_ns = cmd_now_ns();
-    if (!run_until(d, d->begin_ns + patience_ns, is_connected))
+    if (!run_until(d, d->begin_ns + PATIENCE_NS, is_connected))
         return false;
     printf("2. %" PRIu64 " clients are connected, and send: 0 B to 1 MiB, text and binary, some in fragments, pings in between;\n"
            "   each keeps up to %" PRIu32 " messages in flight, and compares every byte that comes back.\n",
@@ -264,34 +193,61 @@ static bool run_traffic(struct demo *d)
     if (!run_until(d, d->begin_ns + a->duration_ns * 3 / 5, NULL))
         return false;
 
-    printf("3. Half of the clients have got what they came for: they wait for their last echo and close with 1000 (Normal Closure).\n"
-           "   The others go on.\n");
+    printf("3. %" PRIu32 " of the clients have got what they came for: they wait for their last echo and close with 1000 (Normal Closure).\n"
+           "   The others go on.\n", d->leaving);
     fflush(stdout);
-    traffic_finish(&d->traffic, 0, a->connections / 2);
-    if (!run_until(d, cmd_now_ns() + patience_ns, is_first_half_closed) || !run_until(d, d->begin_ns + a->duration_ns, NULL))
-        return false;
-
-    d->in_flight = d->traffic.in_flight;
-    d->told_ns = UINT64_MAX; /* what follows takes no time worth a line */
-    kill(d->server, SIGTERM);
-    printf("4. The server is told to go (SIGTERM) with %" PRIu64 " messages in flight: it sends the echoes it still owes, then closes\n"
-           "   with 1001 (Going Away), which tells a client to come back later, or elsewhere.\n",
-           d->in_flight);
-    fflush(stdout);
-    return run_until(d, cmd_now_ns() + patience_ns, is_done);
+    traffic_finish(&d->traffic, 0, d->leaving);
+    return run_until(d, cmd_now_ns() + PATIENCE_NS, is_first_half_closed) && run_until(d, d->begin_ns + a->duration_ns, NULL);
 }
 
-static void wait_for_server(struct demo *d)
+/* The server goes with 1001, and is started again; the clients come back by themselves. */
+static bool run_restart(struct demo *d)
 {
-    int status = 0;
-    if (d->server <= 0)
-        return;
-    if (!read_all(d->pipe, &d->echo, sizeof d->echo))
-        memset(&d->echo, 0, sizeof d->echo);
-    close(d->pipe);
-    while (waitpid(d->server, &status, 0) < 0 && errno == EINTR)
-        continue;
-    d->server_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    d->in_flight = d->traffic.in_flight;
+    d->told_ns = UINT64_MAX; /* what follows takes no time worth a line */
+    d->gone_ns = cmd_now_ns();
+    demo_server_drain(&d->servers[0]);
+    printf("4. The server is told to go (SIGTERM) with %" PRIu64 " messages in flight: it sends the echoes it still owes, then closes\n"
+           "   with 1001 (Going Away), which tells a client to come back later, or elsewhere. These clients do so by themselves: each\n"
+           "   waits for a time of its own, here at most %u s, and longer after each attempt that is refused.\n",
+           d->in_flight, (unsigned)(FIRST_DELAY_NS / SECOND_NS));
+    fflush(stdout);
+    if (!run_until(d, d->gone_ns + PATIENCE_NS, is_lost) || !run_until(d, d->gone_ns + AWAY_NS, NULL))
+        return false;
+    demo_server_wait(&d->servers[0]);
+    if (demo_server_start(&d->servers[1], d->servers[0].port) != WSR_EXIT_OK)
+        return false;
+    d->echoed_before = d->traffic.totals.echoed;
+    printf("5. The server is started again, %.1f s later.\n", (double)(cmd_now_ns() - d->gone_ns) / 1e9);
+    fflush(stdout);
+    if (!run_until(d, cmd_now_ns() + PATIENCE_NS, is_back))
+        return false;
+    printf("   %" PRIu64 " of the %" PRIu32 " that saw 1001 are back, after %" PRIu64 " attempts, the last one %.1f s after the server had gone. The %" PRIu32
+           " that closed\n   with 1000 stay closed: their purpose was fulfilled.\n",
+           d->traffic.totals.reopened, d->staying, d->traffic.totals.attempts, (double)(cmd_now_ns() - d->gone_ns) / 1e9, d->leaving);
+    fflush(stdout);
+    return true;
+}
+
+/* Messages flow again, until everybody closes with 1000. */
+static bool run_after(struct demo *d)
+{
+    if (!run_until(d, cmd_now_ns() + d->arguments->duration_ns / 5, NULL))
+        return false;
+    printf("6. %" PRIu64 " messages more came back and were right. Now these clients are done, too, and close with 1000.\n",
+           d->traffic.totals.echoed - d->echoed_before);
+    fflush(stdout);
+    traffic_finish(&d->traffic, d->leaving, d->staying);
+    return run_until(d, cmd_now_ns() + PATIENCE_NS, is_done);
+}
+
+static void end_servers(struct demo *d)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        demo_server_drain(&d->servers[i]);
+        demo_server_wait(&d->servers[i]);
+        echo_totals_add(&d->echo, &d->servers[i].totals);
+    }
 }
 
 /* --- The verdict --------------------------------------------------------------------------------------------------------- */
@@ -306,7 +262,7 @@ static void print_table(const struct demo *d)
     const struct traffic_totals *t = &d->traffic.totals;
     const struct echo_totals *e = &d->echo;
     char p50[24], p99[24], closes[256];
-    printf("5. What both ends counted:\n   %-34s %12s %12s\n", "", "clients", "server");
+    printf("7. What both ends counted:\n   %-34s %12s %12s\n", "", "clients", "server");
     print_row("connections", t->opened, e->opened);
     print_row("messages sent / received", t->sent, e->received);
     print_row("echoes received / sent", t->echoed, e->echoed);
@@ -332,15 +288,18 @@ static bool judge(const struct demo *d)
 {
     const struct traffic_totals *t = &d->traffic.totals;
     const struct echo_totals *e = &d->echo;
-    uint64_t left = t->sent - t->undelivered, half = d->arguments->connections / 2;
+    const uint64_t left = t->sent - t->undelivered, all = d->arguments->connections;
     bool good = require(t->unaccounted == 0, "every message is accounted for");
     good &= require(t->wrong == 0 && t->wrong_pongs == 0, "every byte that came back was right");
     good &= require(t->sent == t->echoed + t->undelivered + t->in_doubt, "sent = echoed + undelivered + in doubt");
-    good &= require(t->opened == d->arguments->connections && t->failed == 0, "every client got its connection");
-    good &= require(closes_of(&t->closes, WSR_CLOSE_NORMAL) == half, "half of the clients closed with 1000");
-    good &= require(closes_of(&t->closes, WSR_CLOSE_GOING_AWAY) == t->opened - half, "the others saw 1001");
+    good &= require(t->opened == all + d->staying && t->failed == 0, "every client got its connection");
+    good &= require(closes_of(&t->closes, WSR_CLOSE_GOING_AWAY) == d->staying && t->lost == d->staying, "half of the clients saw 1001");
+    good &= require(t->reopened == d->staying, "they came back");
+    good &= require(d->servers[1].totals.opened == d->staying, "those that had closed with 1000 stayed away");
+    good &= require(closes_of(&t->closes, WSR_CLOSE_NORMAL) == all, "every client was closed with 1000 in the end");
+    good &= require(t->echoed > d->echoed_before, "messages flowed again");
     good &= require(d->in_flight > 0, "messages were in flight when the server was told to go");
-    good &= require(d->server_exit == 0, "the server drained and exited with 0");
+    good &= require(d->servers[0].exit_code == 0 && d->servers[1].exit_code == 0, "both servers drained and exited with 0");
     good &= require(e->received <= left, "the server received no more than was sent");
     good &= require(t->echoed <= e->echoed && t->echoed >= e->echoed - e->undelivered - e->unconfirmed,
                     "the clients received the echoes that the server sent");
@@ -349,21 +308,31 @@ static bool judge(const struct demo *d)
     return good;
 }
 
+static int prepare(struct demo *d)
+{
+    int code = demo_server_prepare(&d->servers[0]);
+    if (code == WSR_EXIT_OK)
+        code = demo_server_prepare(&d->servers[1]);
+    if (code == WSR_EXIT_OK)
+        code = demo_server_start(&d->servers[0], 0);
+    return code;
+}
+
 static int demo(struct demo *d)
 {
+    d->leaving = d->arguments->connections / 2;
+    d->staying = d->arguments->connections - d->leaving;
     printf("1. A server of its own process echoes every message.\n");
-    int code = start_server(d);
-    if (code != WSR_EXIT_OK)
-        return code;
-    printf("   It listens on ws://127.0.0.1:%u\n", d->note.port);
-    code = start_load(d);
-    bool ran = code == WSR_EXIT_OK && run_traffic(d);
+    int code = prepare(d);
+    if (code == WSR_EXIT_OK) {
+        printf("   It listens on ws://127.0.0.1:%u\n", d->servers[0].port);
+        code = start_load(d);
+    }
+    bool ran = code == WSR_EXIT_OK && run_before(d) && run_restart(d) && run_after(d);
     if (d->traffic.engine != NULL)
         signals_unwatch(d->traffic.engine);
     traffic_close(&d->traffic);
-    if (!ran)
-        kill(d->server, SIGTERM);
-    wait_for_server(d);
+    end_servers(d);
     if (code == WSR_EXIT_OK && !ran) {
         cmd_complain("demo", "interrupted");
         code = WSR_EXIT_FAILED;

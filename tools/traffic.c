@@ -99,6 +99,7 @@ static void connect_one(struct traffic *t)
     config.url = t->config.url;
     config.deflate = t->config.deflate;
     config.tls = t->config.tls;
+    config.reconnect = t->config.reconnect;
     config.user = c;
     int result = wsr_connect(t->engine, &config, &c->id);
     if (result != WSR_OK) {
@@ -139,7 +140,8 @@ static void on_open(struct traffic *t, struct traffic_conn *c)
 {
     t->connecting--;
     t->totals.opened++;
-    c->opened = true;
+    t->totals.reopened += c->opened;
+    c->opened = c->up = true;
     if (c->state == TRAFFIC_CONNECTING)
         c->state = TRAFFIC_OPEN;
     else
@@ -160,10 +162,26 @@ static void account(struct traffic *t, struct traffic_conn *c, const wsr_close_r
     uint64_t in_doubt = record->messages_out > answered ? record->messages_out - answered : 0;
     t->totals.undelivered += undelivered;
     t->totals.in_doubt += in_doubt;
-    t->totals.unaccounted += distance(c->sent, c->echoed + undelivered + in_doubt);
+    t->totals.unaccounted += distance(c->sent, c->echoed + undelivered + in_doubt); /* those before cancel out */
     t->in_flight -= c->sent - c->echoed;
     for (uint64_t i = c->echoed; i < c->sent; i++)
         t->in_flight_bytes -= c->messages[i & (t->ring - 1)].len;
+}
+
+/* What was in flight is settled; an attempt is under way, or will be. */
+static void on_lost(struct traffic *t, struct traffic_conn *c, const wsr_event *event)
+{
+    t->totals.attempts++;
+    if (!c->up)
+        return; /* an attempt that failed */
+    account(t, c, wsr_event_reconnecting(event)->record);
+    closes_add(&t->totals.closes, event->close_code, 1);
+    t->totals.lost++;
+    t->connecting++;
+    c->up = false;
+    c->before = c->echoed = c->sent;
+    if (c->state == TRAFFIC_OPEN)
+        c->state = TRAFFIC_CONNECTING;
 }
 
 static void on_closed(struct traffic *t, struct traffic_conn *c, const wsr_event *event)
@@ -171,20 +189,23 @@ static void on_closed(struct traffic *t, struct traffic_conn *c, const wsr_event
     const wsr_close_record *record = wsr_event_close_record(event);
     assert(record != NULL);
     t->live--;
+    t->connecting -= !c->up;
     count_error(&t->totals, record->cause);
-    if (c->opened) {
+    if (c->up) {
         account(t, c, record);
         closes_add(&t->totals.closes, event->close_code, 1);
         if (c->state == TRAFFIC_OPEN || c->state == TRAFFIC_FINISHING)
             t->totals.ended_early++;
+    } else if (c->opened) { /* lost, and given up */
+        t->totals.ended_early++;
     } else {
-        t->connecting--;
         t->totals.failed++;
         if (t->totals.first_errno == 0)
             t->totals.first_errno = record->sys_errno;
         if (t->totals.first_status == 0)
             t->totals.first_status = record->http_status;
     }
+    c->up = false;
     c->state = TRAFFIC_CLOSED;
 }
 
@@ -207,6 +228,9 @@ static void handle(struct traffic *t, const wsr_event *event)
         break;
     case WSR_EVENT_OPEN:
         on_open(t, c);
+        break;
+    case WSR_EVENT_RECONNECTING:
+        on_lost(t, c, event);
         break;
     case WSR_EVENT_CLOSED:
         on_closed(t, c, event);
@@ -298,6 +322,9 @@ void traffic_totals_add(struct traffic_totals *into, const struct traffic_totals
     into->opened += from->opened;
     into->failed += from->failed;
     into->ended_early += from->ended_early;
+    into->lost += from->lost;
+    into->attempts += from->attempts;
+    into->reopened += from->reopened;
     into->sent += from->sent;
     into->sent_bytes += from->sent_bytes;
     into->echoed += from->echoed;

@@ -28,6 +28,7 @@ struct traffic_config {
     double text, fragmented, pinged; /* fractions of the messages: text, sent in fragments, with a ping before */
     wsr_deflate deflate;             /* to offer */
     wsr_tls *tls;                    /* for wss; not owned; NULL: one of the engine's own */
+    wsr_reconnect reconnect;         /* whether connections come back, not with a rate; without a queue: each message is a connection's own */
     uint64_t messages_max;           /* to send, all connections together; 0: no end */
     uint64_t seed;
     const struct size_mix *sizes;
@@ -38,7 +39,8 @@ enum { TRAFFIC_ERRORS_MAX = 128 };
 
 struct traffic_totals {
     uint64_t opened, failed;  /* connections: handshake done; or not to be had */
-    uint64_t ended_early;     /* of the opened, those that ended before they were asked to */
+    uint64_t ended_early;     /* of the opened, those that ended before they were asked to, for good */
+    uint64_t lost, attempts, reopened; /* lost, to come back; attempts to; those that opened again, which are also counted as opened */
     uint64_t sent, sent_bytes; /* messages, and the bytes of their payloads */
     uint64_t echoed, echoed_bytes;
     uint64_t wrong;           /* of the echoed: not the bytes, length, type or turn that was sent */

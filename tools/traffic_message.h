@@ -24,11 +24,13 @@ struct traffic_message {
 struct traffic_conn {
     wsr_conn id;
     uint8_t state; /* enum traffic_state */
-    bool opened;
+    bool opened;   /* ever */
+    bool up;       /* now: opened, and neither lost nor closed since */
     bool drawn;    /* the next message has been chosen, and was refused by the outbox */
     uint32_t cursor; /* in the corpus */
     uint64_t random;
     uint64_t sent, echoed; /* messages; the difference is in flight */
+    uint64_t before;       /* of them, those of connections that were lost: they are settled, and counted as echoed here */
     uint64_t pings, ponged; /* number of the last ping sent, and of the last answered */
     struct traffic_message *messages; /* a ring: message i is at i modulo its size */
 };
