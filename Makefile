@@ -330,10 +330,10 @@ bench-programs: all $(BENCH) $(MICRO) $(PEERS) $(B)/bench/count_allocations.so
 bench_run = @if [ -x bench/$1.sh ]; then exec bench/$1.sh $(B) $(ARGS); elif [ -x $(B)/bench/bench_$1 ]; then exec $(B)/bench/bench_$1 $(ARGS); \
 	else echo 'make bench-$1: there is no bench/$1.sh and no bench/bench_$1.c' >&2; exit 1; fi
 bench_make = @tools/setup.sh bench
-bench-echo: ## our echo against raw TCP echoes
+bench-echo: ## our echo against raw TCP echoes; TLS=1: over TLS, against bun and libwebsockets
 	$(bench_make)
 	+@$(INNER) bench-programs
-	$(call bench_run,echo)
+	$(call bench_run,echo$(if $(filter-out 0,$(TLS)),-tls))
 bench-simd: ## the kernels against memcpy, plain XOR and other checkers
 	$(bench_make)
 	+@$(INNER) bench-programs
