@@ -421,6 +421,122 @@ static void the_engine_closes_in_any_phase(void **unused)
     }
 }
 
+/* Paused before there is a connection: that comes, and nothing is read until the application goes on. */
+static void paused_from_the_beginning(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 19);
+    sim_place("10.0.0.1", 50 * MS, 0);
+    wsr_conn conn = connect_to(&o, "10.0.0.1", o.port);
+    assert_int_equal(wsr_pause_read(o.engine, conn), WSR_OK);
+    one_poll(&o, SECOND);
+    assert_int_equal(o.opened, 1); /* the server's */
+    assert_int_equal(wsr_resume_read(o.engine, conn), WSR_OK);
+    one_poll(&o, SECOND);
+    assert_int_equal(o.opened, 2);
+    assert_int_equal(o.closed, 0);
+    one_close(&o);
+}
+
+/* ---- anything at any time ---- */
+
+enum { WILD_CLIENTS = 12 };
+
+struct wild {
+    wsr_conn conn;
+    unsigned opened, closed;
+    uint64_t act_ns; /* when the application does something to it */
+};
+
+static void wild_hosts(void)
+{
+    static const char *const texts[] = {"10.0.0.1", "10.0.0.1 10.0.0.2", "2001:db8::1 10.0.0.2 10.0.0.3", "10.0.0.3 2001:db8::1 10.0.0.1 10.0.0.2"};
+    static const char *const places[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1"};
+    static const int errors[] = {0, 0, 0, ECONNREFUSED, ENETUNREACH, ETIMEDOUT};
+    for (unsigned i = 0; i < 4; i++) {
+        char host[16];
+        snprintf(host, sizeof host, "h%u.example", i);
+        sim_name(host, sim_chance(10) ? UINT64_MAX : sim_below(SECOND / 2), sim_chance(15) ? "no" : NULL, texts[sim_below(4)]);
+        sim_place(places[i], sim_chance(25) ? UINT64_MAX : sim_below(SECOND), errors[sim_below(6)]);
+    }
+}
+
+static void act(wsr_engine *engine, struct wild *w)
+{
+    w->act_ns = UINT64_MAX;
+    switch (sim_below(4)) {
+    case 0:
+        (void)!wsr_abort(engine, w->conn);
+        break;
+    case 1:
+        (void)!wsr_pause_read(engine, w->conn);
+        (void)!wsr_resume_read(engine, w->conn);
+        w->act_ns = sim_now_ns() + sim_below(SECOND);
+        break;
+    default:
+        if (wsr_close(engine, w->conn, 1000, SLICE("")) == WSR_ESTATE) /* closing already, or soon over */
+            w->act_ns = UINT64_MAX;
+    }
+}
+
+static void wild_step(struct one *o, struct wild *wild)
+{
+    wsr_event ev[3];
+    int n = wsr_poll(o->engine, ev, 1 + (unsigned)sim_below(3), (int64_t)sim_below(20 * MS));
+    assert_true(n >= 0);
+    for (int i = 0; i < n; i++) {
+        struct wild *w = ev[i].user;
+        if (w == NULL)
+            continue; /* the server's */
+        assert_int_equal(w->closed, 0); /* nothing comes behind CLOSED */
+        w->opened += ev[i].type == WSR_EVENT_OPEN;
+        w->closed += ev[i].type == WSR_EVENT_CLOSED;
+        assert_true(w->opened <= 1);
+    }
+    for (unsigned i = 0; i < WILD_CLIENTS; i++)
+        if (wild[i].act_ns <= sim_now_ns())
+            act(o->engine, &wild[i]);
+}
+
+static void anything_at_any_time(void **unused)
+{
+    (void)unused;
+    unsigned opened = 0;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct one o;
+        struct wild wild[WILD_CLIENTS];
+        memset(wild, 0, sizeof wild);
+        sim_reset(seed);
+        sim_chaos();
+        wild_hosts();
+        one_open(&o, NULL);
+        for (unsigned i = 0; i < WILD_CLIENTS; i++) {
+            wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
+            snprintf(url, sizeof url, "ws://h%u.example:%u/", (unsigned)sim_below(5), (unsigned)o.port);
+            config.url = url;
+            config.user = &wild[i];
+            config.connect_timeout_ns = 1 + sim_below(4 * SECOND);
+            assert_int_equal(wsr_connect(o.engine, &config, &wild[i].conn), WSR_OK);
+            wild[i].act_ns = sim_now_ns() + sim_below(6 * SECOND);
+        }
+        begun_ns = sim_now_ns();
+        const uint64_t end_ns = begun_ns + (sim_chance(30) ? sim_below(3 * SECOND) : 60 * SECOND);
+        for (unsigned closed = 0; closed < WILD_CLIENTS && sim_now_ns() < end_ns;) {
+            wild_step(&o, wild);
+            closed = 0;
+            for (unsigned i = 0; i < WILD_CLIENTS; i++)
+                closed += wild[i].closed;
+            assert_true(closed == WILD_CLIENTS || sim_now_ns() < begun_ns + 50 * SECOND);
+        }
+        for (unsigned i = 0; i < WILD_CLIENTS; i++)
+            opened += wild[i].opened;
+        one_close(&o);
+    }
+    assert_true(opened > 1000); /* and not everything fails */
+    printf("%u of %u connections opened\n", opened, 400 * WILD_CLIENTS);
+}
+
 /* ---- every call fails in its turn ---- */
 
 enum { CONNECTIONS = 4 };
@@ -539,8 +655,10 @@ int main(void)
         cmocka_unit_test(closed_in_the_midst_of_many),
         cmocka_unit_test(a_bad_code_is_no_close),
         cmocka_unit_test(the_handshake_has_its_own_time),
+        cmocka_unit_test(paused_from_the_beginning),
         cmocka_unit_test(families_take_turns),
         cmocka_unit_test(the_engine_closes_in_any_phase),
+        cmocka_unit_test(anything_at_any_time),
         cmocka_unit_test(every_call_fails_in_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
