@@ -56,7 +56,7 @@ FLAGS_C = -std=gnu11 $(WARN_C) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS)
 FLAGS_CXX = -std=c++17 $(WARN) $(WERROR_FLAG) $(GEN) $(MODE_$(MODE)) $(CPPFLAGS) $(CXXFLAGS)
 FLAGS_LD = $(SANITIZE) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
 # The linker takes of these only what is used.
-LIBS := -luring -lssl -lcrypto $(if $(wildcard /usr/include/intel-ipsec-mb.h),-lIPSec_MB) -lz -lisal -lpthread -lm
+LIBS := -luring -lssl -lcrypto -lz -lisal -lpthread -lm
 
 # Which folders a file may include from: the programs see what a user sees, the tests see everything.
 inc_engine := -Iinclude -Iengine
@@ -200,7 +200,7 @@ $(LIB_SO): $(LIB_SO).$(VERSION)
 	$(Q)ln -sf libwsring.so.$(SOVERSION) $@
 
 $(B)/wsring.pc: tools/wsring.pc.in include/wsring/types.h FORCE | $(B)/
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' $< >$@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< >$@
 
 comma := ,
 

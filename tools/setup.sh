@@ -65,7 +65,6 @@ needs_build()
     need libssl-dev has_header openssl/ssl.h
     need zlib1g-dev has_header zlib.h
     need libisal-dev has_header isa-l/igzip_lib.h
-    [ "$(uname -m)" != x86_64 ] || need libipsec-mb-dev has_header intel-ipsec-mb.h
 }
 
 needs_npm()

@@ -33,7 +33,6 @@ struct wsr_front {
     struct wsr_proxy *proxy;      /* in there */
     struct wsr_chunk *flying;     /* ciphertext that was shown to the ring */
     struct wsr_chunk *waiting;    /* received, for its turn */
-    wsr_span passing;             /* behind a proxy, without TLS: what came, for wsr_front_next */
     size_t plain_flying;          /* bytes of the endpoint's whose ciphertext flies */
     uint64_t tls_timeout_ns, proxy_timeout_ns, deadline_ns;
     int error;                    /* STAGE_FAILED: as which it ends */
@@ -123,7 +122,7 @@ void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
     struct wsr_front *front = c->front;
     if (front == NULL)
         return;
-    if (front->session.tls != NULL)
+    if (front->session.ssl != NULL)
         wsr_tls_end(&front->session);
     wsr_tls_release(front->tls);
     free_proxy(engine, front);
@@ -305,70 +304,43 @@ bool wsr_front_waits(const struct wsr_connection *c)
     return c->front != NULL && c->front->waiting != NULL;
 }
 
-/* TLS has come further, or failed. */
-static void follow(wsr_engine *engine, struct wsr_connection *c)
+struct wsr_chunk *wsr_front_turn(struct wsr_connection *c)
+{
+    struct wsr_chunk *waiting = wsr_front_waits(c) ? c->front->waiting : NULL; /* a front can be gone: another attempt was begun */
+    if (waiting != NULL)
+        c->front->waiting = NULL;
+    return waiting;
+}
+
+struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
     struct wsr_front *front = c->front;
+    if (front->stage != STAGE_SHAKING && front->stage != STAGE_OPEN)
+        return (struct wsr_front_input){NULL, {in.ptr, 0}, false};
+    const struct wsr_tls_plain plain = wsr_tls_take(&front->session, in);
     const enum wsr_tls_state state = (enum wsr_tls_state)front->session.state;
     if (front->stage == STAGE_SHAKING && (state == WSR_TLS_OPEN || state == WSR_TLS_ENDED))
         open_for_endpoint(c, engine->now_ns);
     if (state == WSR_TLS_FAILED)
         fail_tls(c, engine->now_ns);
+    return (struct wsr_front_input){plain.carried, plain.rest, state == WSR_TLS_ENDED};
 }
 
-static void take_tls(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
+struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
-    wsr_tls_take(&c->front->session, in);
-    follow(engine, c);
-}
-
-struct wsr_chunk *wsr_front_turn(wsr_engine *engine, struct wsr_connection *c)
-{
-    struct wsr_chunk *waiting = wsr_front_waits(c) ? c->front->waiting : NULL; /* a front can be gone: another attempt was begun */
-    if (waiting == NULL)
-        return NULL;
-    c->front->waiting = NULL;
-    if (c->front->stage == STAGE_SHAKING)
-        take_tls(engine, c, (wsr_span){waiting->data, waiting->len});
-    return waiting;
-}
-
-void wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
-{
+    const struct wsr_front_input nothing = {NULL, {in.ptr, 0}, false};
     struct wsr_front *front = c->front;
     if (front->stage == STAGE_PROXY)
         in = take_proxy(engine, c, in);
     if (in.len == 0)
-        return;
-    if (front->stage == STAGE_SHAKING)
+        return nothing;
+    if (front->stage == STAGE_SHAKING) {
         wait_for_turn(engine, c, in);
-    else if (front->stage == STAGE_OPEN && front->tls == NULL)
-        front->passing = in;
-    else if (front->stage == STAGE_OPEN)
-        take_tls(engine, c, in);
-}
-
-bool wsr_front_next(wsr_engine *engine, struct wsr_connection *c, struct wsr_front_plain *plain)
-{
-    struct wsr_front *front = c->front;
-    if (front->tls == NULL) {
-        *plain = (struct wsr_front_plain){front->passing, NULL};
-        front->passing = (wsr_span){NULL, 0};
-        return plain->bytes.len > 0;
+        return nothing;
     }
-    if (front->stage != STAGE_OPEN)
-        return false;
-    struct wsr_tls_plain next;
-    const bool more = wsr_tls_next(&front->session, &next);
-    *plain = (struct wsr_front_plain){next.bytes, next.carried};
-    if (!more)
-        follow(engine, c);
-    return more;
-}
-
-bool wsr_front_ended(const struct wsr_connection *c)
-{
-    return c->front->stage == STAGE_OPEN && c->front->tls != NULL && c->front->session.state == WSR_TLS_ENDED;
+    if (front->stage == STAGE_OPEN && front->tls == NULL)
+        return (struct wsr_front_input){NULL, in, false};
+    return wsr_front_take_now(engine, c, in);
 }
 
 /* ---- out ---- */
@@ -489,7 +461,7 @@ void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_n
 int wsr_front_describe(const struct wsr_connection *c, wsr_tls_info *info)
 {
     const struct wsr_front *front = c->front;
-    if (front == NULL || front->tls == NULL || front->session.tls == NULL || front->session.state == WSR_TLS_SHAKING ||
+    if (front == NULL || front->tls == NULL || front->session.ssl == NULL || front->session.state == WSR_TLS_SHAKING ||
         front->session.state == WSR_TLS_FAILED)
         return WSR_ESTATE;
     wsr_tls_describe(&front->session, info);

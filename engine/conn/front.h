@@ -53,24 +53,20 @@ bool wsr_front_wants_shutdown(struct wsr_connection *c);
 
 /* ---- for input.c ---- */
 
-/* The next of what came, for input.c to hand on. */
-struct wsr_front_plain {
-    wsr_span bytes;            /* in the place of what came, or in: */
-    struct wsr_chunk *carried; /* the caller's; NULL: it is not in one */
+/* What came, for input.c to hand on. */
+struct wsr_front_input {
+    struct wsr_chunk *carried; /* first, the caller's; NULL: none */
+    wsr_span rest;             /* then this, in the place of what came */
+    bool ended;                /* the peer's stream is over, in order */
 };
 
-/*
- * Takes received bytes: wsr_front_next says what is in them for the endpoint, until there is no more. They may be kept, in a copy,
- * until the connection's turn.
- */
-void wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in);
-bool wsr_front_next(wsr_engine *engine, struct wsr_connection *c, struct wsr_front_plain *plain);
-/* Is the peer's stream over, in order? */
-bool wsr_front_ended(const struct wsr_connection *c);
+/* Takes received bytes. They may be kept, in a copy, until the connection's turn. */
+struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in);
 /* Do bytes wait for the connection's turn? */
 bool wsr_front_waits(const struct wsr_connection *c);
-/* Its turn: the bytes, which are the caller's from now on and taken, as by wsr_front_take. NULL: it has none (any more). */
-struct wsr_chunk *wsr_front_turn(wsr_engine *engine, struct wsr_connection *c);
+/* Its turn: the bytes, which are the caller's from now on; to be given to wsr_front_take_now. NULL: it has none (any more). */
+struct wsr_chunk *wsr_front_turn(struct wsr_connection *c);
+struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connection *c, wsr_span in);
 /* The wsr_error that the end of the stream is (sys_errno 0: without a word) where it comes now. */
 int wsr_front_end_cause(struct wsr_connection *c, int sys_errno);
 

@@ -113,26 +113,18 @@ static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connect
     }
 }
 
-/* What the front makes of the bytes that came. */
-static void feed_plain(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c)
+/* What the front made of the bytes that came. */
+static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, struct wsr_front_input input)
 {
-    struct wsr_front_plain plain;
-    while (wsr_front_next(engine, c, &plain)) {
+    if (input.carried != NULL) {
         if (!wsr_endpoint_is_over(&c->ep))
-            feed(engine, share, c, plain.bytes);
-        if (plain.carried != NULL)
-            wsr_env_retire(&engine->env, plain.carried); /* events may point into it */
+            feed(engine, share, c, (wsr_span){input.carried->data, input.carried->len});
+        wsr_env_retire(&engine->env, input.carried); /* events may point into it */
     }
-    if (wsr_front_ended(c) && (c->state & WSR_CONN_ENDED) == 0)
+    if (input.rest.len > 0 && !wsr_endpoint_is_over(&c->ep))
+        feed(engine, share, c, input.rest);
+    if (input.ended && (c->state & WSR_CONN_ENDED) == 0)
         wsr_input_ended(engine, share, c, 0);
-}
-
-static void through_front(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, wsr_span in)
-{
-    if (wsr_endpoint_is_over(&c->ep) || (c->state & WSR_CONN_ENDED) != 0) /* behind close_notify: nothing */
-        return;
-    wsr_front_take(engine, c, in);
-    feed_plain(engine, share, c);
 }
 
 static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
@@ -149,8 +141,8 @@ static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
         ; /* it was the PROXY header's */
     else if (c->front == NULL)
         feed(engine, &share, c, in);
-    else
-        through_front(engine, &share, c, in);
+    else if (!wsr_endpoint_is_over(&c->ep))
+        feed_decrypted(engine, &share, c, wsr_front_take(engine, c, in));
     batch->n = share.n;
     if (batch->n > before) /* events point into the buffer: it stays until the batch is over */
         engine->held[completion->buffer]++;
@@ -248,10 +240,10 @@ void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch)
         wsr_conn_retire(engine, c);
         return;
     }
-    struct wsr_chunk *chunk = wsr_front_turn(engine, c);
+    struct wsr_chunk *chunk = wsr_front_turn(c);
     if (chunk != NULL) {
         struct wsr_batch share = share_of(batch);
-        feed_plain(engine, &share, c);
+        feed_decrypted(engine, &share, c, wsr_front_take_now(engine, c, (wsr_span){chunk->data, chunk->len}));
         wsr_env_retire(&engine->env, chunk); /* events may point into it */
         batch->n = share.n;
     }

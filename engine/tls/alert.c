@@ -41,18 +41,6 @@ const char *wsr_tls_alert_text(uint8_t alert)
     }
 }
 
-const char *wsr_tls_failure_text(uint8_t alert)
-{
-    switch (alert) {
-    case 10: return "the peer sent a TLS record or message that has no place there";
-    case 20: return "a TLS record was changed on its way";
-    case 22: return "the peer sent a TLS record that is too long";
-    case 47: return "the peer sent a TLS message with a value that may not be";
-    case 50: return "the peer sent a TLS message of a wrong length";
-    default: return "the TLS session failed";
-    }
-}
-
 const char *wsr_tls_verify_text(long error)
 {
     switch (error) {

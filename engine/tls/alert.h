@@ -9,9 +9,6 @@
 /* "the peer's alert: unknown CA". One line, static. */
 const char *wsr_tls_alert_text(uint8_t alert);
 
-/* What this end told its peer by an alert of its own. One line, static. */
-const char *wsr_tls_failure_text(uint8_t alert);
-
 /* What is wrong with a certificate, by X509_verify_cert's X509_V_ERR_*. One line, static. */
 const char *wsr_tls_verify_text(long error);
 

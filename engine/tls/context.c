@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
-#include "tls/handover.h"
+#include "tls/session.h"
 
 /* RFC 9325 section 4.2: of TLS 1.2, the suites with ephemeral keys and authenticated encryption. */
 #define CIPHERS_DEFAULT "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
@@ -120,24 +120,13 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 }
 
 /* One write a line: a file opened with O_APPEND takes lines of several threads whole. */
-static void log_key(const struct wsr_tls *tls, const char *line)
+static void log_key(const SSL *ssl, const char *line)
 {
+    const struct wsr_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     char text[512];
     int n = snprintf(text, sizeof text, "%s\n", line);
     ssize_t written = n > 0 && (size_t)n < sizeof text ? write(tls->keylog_fd, text, (size_t)n) : 0;
     (void)written; /* a debugging aid that is full or gone does not end a connection */
-    OPENSSL_cleanse(text, sizeof text);
-}
-
-/* The session wants to know some of the keys, and a file, if there is one, all. */
-static void see_key(const SSL *ssl, const char *line)
-{
-    const struct wsr_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    struct wsr_tls_session *session = SSL_get_app_data(ssl);
-    if (tls->keylog_fd >= 0)
-        log_key(tls, line);
-    if (session != NULL)
-        wsr_tls_learn(session, line);
 }
 
 /* An encrypted key must not make a library ask on the terminal. */
@@ -210,7 +199,8 @@ static int fill(SSL_CTX *ctx, struct wsr_tls *tls, char *why, size_t cap)
     SSL_CTX_set_min_proto_version(ctx, config->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* an idle connection keeps no 2 x 16 KiB */
-    SSL_CTX_set_keylog_callback(ctx, see_key);
+    if (tls->keylog_fd >= 0)
+        SSL_CTX_set_keylog_callback(ctx, log_key);
     int error = set_ciphers(ctx, config, why, cap);
     if (error == WSR_OK)
         error = wsr_tls_load_own(ctx, tls, why, cap);

@@ -1,9 +1,9 @@
 /*
- * tls/session.c - see session.h.
+ * tls/session.c - see session.h. OpenSSL reads from the caller's slice and writes into chunks, through a BIO of our own.
  *
- * As long as OpenSSL reads, plaintext goes where its ciphertext lay: OpenSSL copies a record out of there before it decrypts it, and
- * a plaintext is shorter than its record. So what is read never catches up with what is still to be read, but for a record whose
- * beginning was read by an earlier call: its plaintext goes into a chunk of its own.
+ * Plaintext goes where its ciphertext lay: OpenSSL copies a record out of there before it decrypts it, and a plaintext is shorter
+ * than its record. So what is read never catches up with what is still to be read, but for a record whose beginning was read by an
+ * earlier call: its plaintext goes into a chunk of its own.
  */
 #include "tls/session.h"
 
@@ -17,12 +17,130 @@
 
 #include "tls/alert.h"
 #include "tls/context.h"
-#include "tls/handover.h"
 
+#define RECORD_HEAD 5u
 /* A record is so much longer than its plaintext: header 5 and tag 16, and more but for ChaCha20 in TLS 1.2 (RFC 7905). */
-#define GAIN_MIN 21u
-/* With AES-GCM in TLS 1.2 (RFC 5288), 8 bytes of nonce too. */
-#define GAIN_MAX 29u
+#define RECORD_GAIN_MIN 21u
+/* With AES-GCM in TLS 1.2 (RFC 5288), 8 bytes of nonce too; TLS 1.3 has 22. */
+#define RECORD_GAIN_MAX 29u
+#define RECORD_PLAIN_MAX 16384u
+/* Handshakes and alerts: a certificate chain is 2 to 6 KiB. */
+#define OUT_BYTES (4096u - sizeof(struct wsr_chunk))
+
+/* ---- in: what is known of the record under way ---- */
+
+static void see_record(struct wsr_tls_record *record, const uint8_t *p, size_t len)
+{
+    while (len > 0) {
+        size_t take;
+        if (record->head_len < RECORD_HEAD) {
+            take = RECORD_HEAD - record->head_len < len ? RECORD_HEAD - record->head_len : len;
+            memcpy(record->head + record->head_len, p, take);
+            record->head_len = (uint8_t)(record->head_len + take);
+            if (record->head_len == RECORD_HEAD)
+                record->left = (uint32_t)record->head[3] << 8 | record->head[4];
+        } else {
+            take = record->left < len ? record->left : len;
+            record->left -= (uint32_t)take;
+        }
+        p += take;
+        len -= take;
+        if (record->head_len == RECORD_HEAD && record->left == 0)
+            record->head_len = 0;
+    }
+}
+
+/* Bytes of the body of the record under way, once its header is there. */
+static uint32_t body_bytes(const struct wsr_tls_record *record)
+{
+    return (uint32_t)record->head[3] << 8 | record->head[4];
+}
+
+/* So much of it has come that its plaintext may not fit into the rest's place. */
+static bool is_carried(const struct wsr_tls_record *record)
+{
+    return record->head_len == RECORD_HEAD && RECORD_HEAD + body_bytes(record) - record->left > RECORD_GAIN_MIN;
+}
+
+/* ---- the BIO ---- */
+
+static int bio_read(BIO *bio, char *to, size_t cap, size_t *n)
+{
+    struct wsr_tls_session *session = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *n = cap < session->in_len ? cap : session->in_len;
+    if (*n == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    memcpy(to, session->in, *n);
+    see_record(&session->record, session->in, *n);
+    session->in += *n;
+    session->in_len -= *n;
+    return 1;
+}
+
+/* A chunk at output's end, with room for `bytes` at least. */
+static struct wsr_chunk *out_append(struct wsr_tls_session *session, size_t bytes)
+{
+    struct wsr_chunk *chunk = wsr_pool_get(session->pool, bytes);
+    if (chunk == NULL)
+        return NULL;
+    if (session->out == NULL)
+        session->out = chunk;
+    else
+        session->out_tail->next = chunk;
+    session->out_tail = chunk;
+    return chunk;
+}
+
+static int bio_write(BIO *bio, const char *p, size_t len, size_t *n)
+{
+    struct wsr_tls_session *session = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *n = 0;
+    while (*n < len) {
+        struct wsr_chunk *tail = session->out != NULL ? session->out_tail : NULL;
+        if (tail == NULL || wsr_chunk_room(tail) == 0)
+            tail = out_append(session, len - *n > OUT_BYTES ? len - *n : OUT_BYTES);
+        if (tail == NULL) {
+            session->no_memory = true;
+            return 0;
+        }
+        size_t take = len - *n < wsr_chunk_room(tail) ? len - *n : wsr_chunk_room(tail);
+        memcpy(tail->data + tail->len, p + *n, take);
+        tail->len += take;
+        *n += take;
+    }
+    return 1;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio, (void)number, (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static int bio_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+static BIO_METHOD *bio_method;
+static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
+
+static void make_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsring slices");
+    if (method == NULL)
+        return;
+    BIO_meth_set_read_ex(method, bio_read);
+    BIO_meth_set_write_ex(method, bio_write);
+    BIO_meth_set_ctrl(method, bio_control);
+    BIO_meth_set_create(method, bio_create);
+    bio_method = method;
+}
 
 /* ---- what goes wrong ---- */
 
@@ -124,7 +242,6 @@ int wsr_tls_new_session(SSL *ssl, SSL_SESSION *new_session)
     if (session == NULL || session->peer == NULL)
         return 0;
     wsr_tls_remember(session->tls, session->peer, new_session);
-    wsr_tls_yield(session);
     return 1; /* it is ours now */
 }
 
@@ -135,6 +252,17 @@ static void shake(struct wsr_tls_session *session)
         session->state = WSR_TLS_OPEN;
     else
         judge(session, result);
+}
+
+static int attach_bio(struct wsr_tls_session *session)
+{
+    pthread_once(&bio_once, make_method);
+    BIO *bio = bio_method != NULL ? BIO_new(bio_method) : NULL;
+    if (bio == NULL)
+        return WSR_ENOMEM;
+    BIO_set_data(bio, session);
+    SSL_set_bio(session->ssl, bio, bio); /* which takes the one reference there is */
+    return WSR_OK;
 }
 
 static int start_client(struct wsr_tls_session *session, const char *host, uint16_t port)
@@ -152,11 +280,10 @@ int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct w
 {
     ERR_clear_error();
     *session = (struct wsr_tls_session){.tls = wsr_tls_hold(tls), .pool = pool, .ssl = wsr_tls_new_ssl(tls)};
-    int error = session->ssl != NULL ? wsr_tls_attach(session) : WSR_ENOMEM;
+    int error = session->ssl != NULL ? attach_bio(session) : WSR_ENOMEM;
     if (error == WSR_OK) {
         SSL_set_app_data(session->ssl, session);
         SSL_set_info_callback(session->ssl, note_alert);
-        wsr_tls_watch(session);
         if (tls->config.role == WSR_CLIENT)
             error = start_client(session, host, port);
         else
@@ -174,23 +301,16 @@ void wsr_tls_end(struct wsr_tls_session *session)
         SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(session->ssl);
     }
-    if (session->records != NULL) {
-        wsr_records_fini(session->records);
-        wsr_pool_put_exact(session->pool, session->records, sizeof *session->records);
-    }
     wsr_pool_put_list(session->pool, session->out);
     free(session->peer);
-    free(session->server_name);
     wsr_tls_release(session->tls);
-    OPENSSL_cleanse(&session->secrets, sizeof session->secrets);
     session->ssl = NULL;
-    session->records = NULL;
     session->out = session->out_tail = NULL;
-    session->peer = session->server_name = NULL;
+    session->peer = NULL;
     session->tls = NULL;
 }
 
-/* ---- in, by OpenSSL ---- */
+/* ---- in ---- */
 
 static size_t read_plain(struct wsr_tls_session *session, uint8_t *to, size_t cap)
 {
@@ -201,24 +321,10 @@ static size_t read_plain(struct wsr_tls_session *session, uint8_t *to, size_t ca
     return result == 1 ? n : 0;
 }
 
-/* Bytes of the body of the record under way, once its header is there. */
-static uint32_t body_bytes(const struct wsr_tls_reading *reading)
-{
-    return (uint32_t)reading->head[3] << 8 | reading->head[4];
-}
-
-/* The record under way ends in the input, and so much of it came before that its plaintext may not fit into the rest's place. */
-static bool is_carried(const struct wsr_tls_session *session)
-{
-    const struct wsr_tls_reading *reading = &session->reading;
-    return reading->head_len == WSR_RECORD_HEAD && session->in.len >= reading->left &&
-           WSR_RECORD_HEAD + body_bytes(reading) - reading->left > GAIN_MIN;
-}
-
-/* Its plaintext in a chunk. NULL: there was none in it, or it failed. */
+/* The record whose beginning came before ends here: its plaintext in a chunk. NULL: there was none in it, or it failed. */
 static struct wsr_chunk *read_carried(struct wsr_tls_session *session)
 {
-    struct wsr_chunk *chunk = wsr_pool_get(session->pool, body_bytes(&session->reading));
+    struct wsr_chunk *chunk = wsr_pool_get(session->pool, body_bytes(&session->record));
     if (chunk == NULL) {
         set_failure(session, WSR_ENOMEM, "no memory for TLS");
         return NULL;
@@ -230,132 +336,47 @@ static struct wsr_chunk *read_carried(struct wsr_tls_session *session)
     return NULL;
 }
 
-/* Decrypts what OpenSSL is to read of the input into its own place. */
-static wsr_span read_in_place(struct wsr_tls_session *session)
+/* Decrypts what is left of the input into the place of in. */
+static size_t read_in_place(struct wsr_tls_session *session, wsr_span in)
 {
-    const wsr_span in = session->in;
     size_t done = 0, n = 1;
-    while (session->state == WSR_TLS_OPEN && n > 0 && (session->in.len > 0 || SSL_pending(session->ssl) > 0)) {
+    while (session->state == WSR_TLS_OPEN && n > 0 && (session->in_len > 0 || SSL_pending(session->ssl) > 0)) {
         n = read_plain(session, in.ptr + done, in.len - done);
         done += n;
-        assert(in.ptr + done <= session->in.ptr);
+        assert(in.ptr + done <= session->in);
     }
-    return (wsr_span){in.ptr, done};
+    return done;
 }
 
-static bool next_of_openssl(struct wsr_tls_session *session, struct wsr_tls_plain *plain)
+struct wsr_tls_plain wsr_tls_take(struct wsr_tls_session *session, wsr_span in)
 {
+    struct wsr_tls_plain plain = {NULL, {in.ptr, 0}};
     ERR_clear_error();
-    plain->carried = is_carried(session) ? read_carried(session) : NULL;
-    if (plain->carried != NULL)
-        plain->bytes = (wsr_span){plain->carried->data, plain->carried->len};
-    else if (session->state == WSR_TLS_OPEN)
-        plain->bytes = read_in_place(session);
-    return plain->bytes.len > 0;
-}
-
-/* ---- in, by records ---- */
-
-/* Says so to the peer, if it can be said. */
-static void send_alert(struct wsr_tls_session *session, bool fatal, uint8_t alert)
-{
-    struct wsr_chunk *tail = session->out != NULL && wsr_chunk_room(session->out_tail) >= WSR_RECORD_ALERT_BYTES
-                                 ? session->out_tail
-                                 : wsr_tls_append(session, WSR_RECORD_ALERT_BYTES);
-    if (tail == NULL || !wsr_records_alert(session->records, tail, fatal, alert))
-        session->no_memory = true;
-}
-
-static void fail_records(struct wsr_tls_session *session)
-{
-    const struct wsr_records *records = session->records;
-    session->alert = records->alert_received != 0 ? records->alert_received : records->alert;
-    session->alert_received = records->alert_received != 0;
-    if (session->alert_received)
-        set_failure(session, WSR_ETLS, wsr_tls_alert_text(session->alert));
-    else if (session->alert == 0)
-        set_failure(session, WSR_ENOMEM, "no memory for TLS");
-    else
-        set_failure(session, WSR_ETLS, wsr_tls_failure_text(session->alert));
-    if (session->alert != 0 && !session->alert_received && !session->notified)
-        send_alert(session, true, session->alert);
-}
-
-static bool next_of_records(struct wsr_tls_session *session, struct wsr_tls_plain *plain)
-{
-    switch (wsr_records_next(session->records, &session->in, &plain->bytes, &plain->carried)) {
-    case WSR_RECORD_CONTENT:
-        return true;
-    case WSR_RECORD_END:
-        session->state = WSR_TLS_ENDED;
-        break;
-    case WSR_RECORD_WRONG:
-        fail_records(session);
-        break;
-    case WSR_RECORD_NOTHING:
-        break;
-    }
-    return false;
-}
-
-/* ---- in ---- */
-
-void wsr_tls_take(struct wsr_tls_session *session, wsr_span in)
-{
-    session->in = in;
-    if (session->state != WSR_TLS_SHAKING)
-        return;
-    ERR_clear_error();
-    shake(session);
-}
-
-bool wsr_tls_next(struct wsr_tls_session *session, struct wsr_tls_plain *plain)
-{
-    *plain = (struct wsr_tls_plain){{session->in.ptr, 0}, NULL};
-    if (session->state == WSR_TLS_OPEN && session->records == NULL) {
-        wsr_tls_hand_over(session);
-        if (session->records == NULL && next_of_openssl(session, plain))
-            return true;
-        if (session->records == NULL && session->state == WSR_TLS_OPEN) /* it may be done with reading now */
-            wsr_tls_hand_over(session);
-    }
-    if (session->state == WSR_TLS_OPEN && session->records != NULL && next_of_records(session, plain))
-        return true;
-    session->in = (wsr_span){NULL, 0};
-    return false;
+    session->in = in.ptr;
+    session->in_len = in.len;
+    if (session->state == WSR_TLS_SHAKING)
+        shake(session);
+    if (session->state == WSR_TLS_OPEN && is_carried(&session->record) && session->in_len >= session->record.left)
+        plain.carried = read_carried(session);
+    plain.rest.len = read_in_place(session, in);
+    session->in = NULL;
+    session->in_len = 0;
+    return plain;
 }
 
 /* ---- out ---- */
 
-static size_t cipher_bytes(const struct wsr_tls_session *session, size_t plain_bytes, unsigned writes)
-{
-    if (session->records != NULL)
-        return wsr_records_bytes(plain_bytes, writes);
-    return plain_bytes + (plain_bytes / WSR_RECORD_PLAIN_MAX + writes) * GAIN_MAX;
-}
-
 bool wsr_tls_reserve(struct wsr_tls_session *session, size_t plain_bytes, unsigned writes)
 {
-    const size_t bytes = cipher_bytes(session, plain_bytes, writes);
+    const size_t bytes = plain_bytes + (plain_bytes / RECORD_PLAIN_MAX + writes) * RECORD_GAIN_MAX;
     if (session->out != NULL && wsr_chunk_room(session->out_tail) >= bytes)
         return true;
-    return wsr_tls_append(session, bytes) != NULL;
-}
-
-static bool write_records(struct wsr_tls_session *session, wsr_slice plain)
-{
-    if (!wsr_tls_reserve(session, plain.len, 1))
-        set_failure(session, WSR_ENOMEM, "no memory for TLS");
-    else if (!wsr_records_put(session->records, session->out_tail, plain))
-        set_failure(session, WSR_ETLS, NULL);
-    return session->state != WSR_TLS_FAILED;
+    return out_append(session, bytes) != NULL;
 }
 
 bool wsr_tls_write(struct wsr_tls_session *session, wsr_slice plain)
 {
     assert(plain.len > 0 && !session->notified && (session->state == WSR_TLS_OPEN || session->state == WSR_TLS_ENDED));
-    if (session->records != NULL)
-        return write_records(session, plain);
     size_t n;
     ERR_clear_error();
     const int result = SSL_write_ex(session->ssl, plain.ptr, plain.len, &n);
@@ -374,17 +395,13 @@ void wsr_tls_notify(struct wsr_tls_session *session)
     if (session->notified || (session->state != WSR_TLS_OPEN && session->state != WSR_TLS_ENDED))
         return;
     session->notified = true;
-    if (session->records != NULL) {
-        send_alert(session, false, SSL3_AD_CLOSE_NOTIFY);
-        return;
-    }
     (void)SSL_shutdown(session->ssl);
     ERR_clear_error();
 }
 
 bool wsr_tls_put(struct wsr_tls_session *session, wsr_slice bytes)
 {
-    struct wsr_chunk *chunk = wsr_tls_append(session, bytes.len);
+    struct wsr_chunk *chunk = out_append(session, bytes.len);
     if (chunk == NULL)
         return false;
     memcpy(chunk->data, bytes.ptr, bytes.len);
@@ -403,10 +420,6 @@ void wsr_tls_describe(const struct wsr_tls_session *session, wsr_tls_info *info)
 {
     const SSL *ssl = session->ssl;
     const struct wsr_tls *tls = session->tls;
-    if (ssl == NULL) {
-        *info = session->info;
-        return;
-    }
     const unsigned char *chosen;
     unsigned chosen_len;
     SSL_get0_alpn_selected(ssl, &chosen, &chosen_len);

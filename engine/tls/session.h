@@ -1,12 +1,9 @@
 /*
  * tls/session.h - one connection's TLS: ciphertext in, plaintext out, and the other way, as slices; no socket, no system call.
  *
- *     start; then, whatever comes: take, next, next ... -> plaintext
- *     write (plaintext) -> output: chunks of ciphertext, to be sent in order
+ *     start; then, whatever comes: take -> plaintext          write (plaintext) -> output: chunks of ciphertext, to be sent in order
  *
  * Whatever is called may produce output: a handshake's messages, tickets, answers to key updates, alerts. One thread.
- *
- * OpenSSL shakes hands and does all of TLS 1.2; TLS 1.3 goes on by itself after that (records.h).
  */
 #ifndef WSR_TLS_SESSION_H
 #define WSR_TLS_SESSION_H
@@ -14,7 +11,6 @@
 #include <wsring/tls.h>
 
 #include "base/pool.h"
-#include "tls/records.h"
 
 struct ssl_st;
 
@@ -25,39 +21,30 @@ enum wsr_tls_state {
     WSR_TLS_FAILED   /* error and detail say why; what is in output (an alert, perhaps) is the last */
 };
 
-/* What OpenSSL has read of the record that is under way (RFC 8446 section 5.1). */
-struct wsr_tls_reading {
-    uint8_t head[WSR_RECORD_HEAD]; /* type, version, length */
+/* What has come of the record that is under way (RFC 8446 section 5.1): by it is known where a plaintext will fit. */
+struct wsr_tls_record {
+    uint8_t head[5]; /* type, version, length */
     uint8_t head_len;
-    uint32_t left;                 /* bytes of its body still to come */
+    uint32_t left;   /* bytes of its body still to come */
 };
 
 struct wsr_tls_session {
-    struct ssl_st *ssl;          /* NULL: records took over */
-    struct wsr_records *records; /* NULL: OpenSSL's work still, or all of it */
-    struct wsr_tls *tls;         /* held; NULL: not begun, or over */
+    struct ssl_st *ssl;
+    struct wsr_tls *tls;      /* held */
     struct wsr_pool *pool;
-    wsr_span in;                 /* what is left of what is being taken */
+    const uint8_t *in;        /* of the call under way */
+    size_t in_len;
+    struct wsr_tls_record record;
     struct wsr_chunk *out, *out_tail; /* ciphertext made and not yet taken */
-    char *peer;                  /* client: what its sessions are remembered by; NULL: they are not */
-    const char *detail;          /* static: why it failed */
-    int error;                   /* WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ENOMEM; WSR_OK while not failed */
-    uint8_t state;               /* wsr_tls_state */
-    uint8_t alert;               /* fatal, sent or received; 0: none (close_notify is not fatal) */
+    char *peer;               /* client: what its sessions are remembered by; NULL: they are not */
+    const char *detail;       /* static: why it failed */
+    int error;                /* WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ENOMEM; WSR_OK while not failed */
+    uint8_t state;            /* wsr_tls_state */
+    uint8_t alert;            /* fatal, sent or received; 0: none (close_notify is not fatal) */
     bool alert_received;
-    bool notified;               /* our close_notify is in output, or was */
-    bool plain_http;             /* failed because the peer speaks HTTP in the clear */
-    bool no_memory;              /* output found none */
-
-    /* until records take over: what OpenSSL's calls back have told */
-    bool has_client_secret, has_server_secret, finished_in, finished_out;
-    bool yields;                 /* no further record is for OpenSSL to read */
-    struct wsr_tls_reading reading;
-    struct wsr_record_secrets secrets;
-
-    /* and since: what was agreed on */
-    wsr_tls_info info;
-    char *server_name;           /* NULL: "" */
+    bool notified;            /* our close_notify is in output, or was */
+    bool plain_http;          /* failed because the peer speaks HTTP in the clear */
+    bool no_memory;           /* output found none */
 };
 
 /* Whose end it is for. */
@@ -72,18 +59,16 @@ wsr_role wsr_tls_role(const struct wsr_tls *tls);
 WSR_MUST_USE int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const char *host, uint16_t port);
 void wsr_tls_end(struct wsr_tls_session *session);
 
-/* The next of the plaintext. */
+/* What wsr_tls_take made of its bytes. */
 struct wsr_tls_plain {
-    wsr_span bytes;            /* never empty; where their ciphertext lay, or in: */
-    struct wsr_chunk *carried; /* the caller's: the record's beginning had come with earlier bytes; NULL: it had not */
+    struct wsr_chunk *carried; /* the caller's: plaintext of a record whose beginning came with earlier bytes; NULL: none */
+    wsr_span rest;             /* what follows it, in the place of the ciphertext */
 };
 
 /*
- * in has come: wsr_tls_next decrypts it in place, as far as records are whole, until it says that there is no more, which is before
- * anything else is done with the session. Look at state then.
+ * Takes all of in (unless it ends or fails before) and decrypts it in place, as far as records are whole. Look at state after it.
  */
-void wsr_tls_take(struct wsr_tls_session *session, wsr_span in);
-bool wsr_tls_next(struct wsr_tls_session *session, struct wsr_tls_plain *plain);
+struct wsr_tls_plain wsr_tls_take(struct wsr_tls_session *session, wsr_span in);
 
 /*
  * Room in output for the records of so many bytes of plaintext in so many writes, in one chunk. Not needed; without it output
