@@ -44,7 +44,7 @@ struct server {
 
 enum {
     KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_PING_INTERVAL, KEY_PING_TIMEOUT, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD,
-    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_WAIT, KEY_SPIN, KEY_STATS
+    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_MEMORY_MAX, KEY_WAIT, KEY_SPIN, KEY_STATS
 };
 
 static const struct argp_option options[] = {
@@ -59,6 +59,7 @@ static const struct argp_option options[] = {
     {"deflate-level", KEY_DEFLATE_LEVEL, "N", 0, "0: fast; 1 to 9: zlib's levels, smaller and much slower (0)", 2},
     {"deflate-takeover", KEY_DEFLATE_TAKEOVER, NULL, 0, "let messages refer back to earlier ones: smaller, for some 120 KiB a connection", 2},
     {"connections", KEY_CONNECTIONS, "N", 0, "most connections at once, each thread (16384)", 2},
+    {"memory-max", KEY_MEMORY_MAX, "SIZE", 0, "memory for messages and outboxes, each thread; short of it the largest connections give way (1GiB)", 2},
     {"idle-timeout", KEY_IDLE, "TIME", 0, "close a connection that was silent this long, in spite of pings (120s)", 2},
     {"ping-interval", KEY_PING_INTERVAL, "TIME", 0, "ping a connection that was silent this long (a third of the idle time)", 2},
     {"ping-timeout", KEY_PING_TIMEOUT, "TIME", 0, "close a connection that is silent for this long after a ping (the idle time)", 2},
@@ -172,6 +173,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_PATH:
         add_item(state, "--path", a->paths, &a->echo.listen.paths, value);
+        break;
+    case KEY_MEMORY_MAX:
+        if (!parse_size(value, &engine->memory_bytes_max) || engine->memory_bytes_max == 0)
+            argp_error(state, "--memory-max %s: not a size such as 64MiB, 1GiB", value);
         break;
     case KEY_WAIT:
         if (!parse_wait(value, &engine->wait))

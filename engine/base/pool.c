@@ -115,13 +115,22 @@ static void make_room(struct wsr_pool *pool, size_t size)
     }
 }
 
+/* out_bytes never exceeds its limit. */
+static bool fits(struct wsr_pool *pool, size_t size)
+{
+    if (size <= pool->out_bytes_max - pool->out_bytes)
+        return true;
+    pool->refused++;
+    return false;
+}
+
 struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
     unsigned size_class;
     size_t size = size_for(bytes, &size_class);
-    if (size > pool->out_bytes_max - pool->out_bytes) /* out_bytes never exceeds its limit */
+    if (!fits(pool, size))
         return NULL;
 
     struct wsr_chunk *chunk = take_free(pool, size_class, size);
@@ -169,7 +178,7 @@ void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list)
 static struct wsr_chunk *resize(struct wsr_pool *pool, struct wsr_chunk *chunk, unsigned size_class, size_t size)
 {
     const size_t old_size = chunk_size(chunk), len = chunk->len;
-    if (size - old_size > pool->out_bytes_max - pool->out_bytes)
+    if (!fits(pool, size - old_size))
         return NULL;
     make_room(pool, size - old_size);
     chunk = pool->allocator->resize(pool->allocator->context, chunk, old_size, size);
@@ -208,7 +217,7 @@ struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, 
 
 void *wsr_pool_get_exact(struct wsr_pool *pool, size_t bytes)
 {
-    if (bytes > pool->out_bytes_max - pool->out_bytes)
+    if (!fits(pool, bytes))
         return NULL;
     void *memory = pool->allocator->alloc(pool->allocator->context, bytes);
     if (memory == NULL)

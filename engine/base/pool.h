@@ -37,6 +37,7 @@ struct wsr_pool {
     size_t kept_bytes, kept_bytes_max; /* in the free lists */
     size_t out_bytes, out_bytes_max;   /* held by users; with what is kept at most out_bytes_max */
     uint64_t allocations;              /* calls to the allocator, ever */
+    uint64_t refused;                  /* requests beyond the limit, ever */
 };
 
 /* allocator NULL, or one without functions: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */

@@ -45,7 +45,7 @@ enum { /* wsr_connection.armed: operations the ring holds for it */
 enum { /* wsr_connection.state */
     WSR_CONN_DIRTY = 1,       /* on the dirty list: has something to send */
     WSR_CONN_PENDING = 2,     /* on the pending list: input or events that found no room in a batch */
-    WSR_CONN_STARVED = 4,     /* on the starved list: no receive buffer was free */
+    WSR_CONN_STARVED = 4,     /* on the starved list: no receive buffer was free; or shedding.held: no memory was */
     WSR_CONN_PAUSED = 8,      /* by the application */
     WSR_CONN_FULL = 16,       /* backlog over its bound: receiving stops until it is worked off */
     WSR_CONN_ENDED = 32,      /* the peer's stream is over (end_errno); to be told once the backlog is worked off */
@@ -93,7 +93,7 @@ struct wsr_conn_list {
 #define WSR_LINK(member) offsetof(struct wsr_connection, member)
 
 /* wsr_timer.kind; those from WSR_TIMER_COMEBACK on are client/comeback.c's */
-enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT, WSR_TIMER_COMEBACK };
+enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT, WSR_TIMER_SHED, WSR_TIMER_COMEBACK };
 
 #define WSR_TABLE_BLOCK 256u /* slots allocated at a time */
 
@@ -176,6 +176,16 @@ struct wsr_comeback_hooks {
 
 struct wsr_buckets;
 
+/* While memory is short (conn/shed.c). */
+struct wsr_shedding {
+    bool on;
+    bool some_left;           /* of those held some were let go, and wait there for nothing */
+    struct wsr_conn_list held; /* not read from meanwhile: WSR_CONN_STARVED, linked through starved_next */
+    uint64_t refused;         /* pool.refused as it was last seen */
+    size_t least_bytes;       /* held since the timer was set */
+    struct wsr_timer stalled; /* fires if that goes down no further */
+};
+
 struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
@@ -190,6 +200,7 @@ struct wsr_engine {
     uint32_t buffers_n;
     uint64_t now_ns;
     struct wsr_waiting waiting;
+    struct wsr_shedding shedding;
 
     struct wsr_listening listening[WSR_LISTENERS_MAX];
     int reserve_fd;

@@ -117,6 +117,20 @@ static void free_proxy(wsr_engine *engine, struct wsr_front *front)
     front->proxy = NULL;
 }
 
+static size_t chunks_bytes(const struct wsr_chunk *list)
+{
+    size_t bytes = 0;
+    for (; list != NULL; list = list->next)
+        bytes += (size_t)(list->end - (const uint8_t *)list);
+    return bytes;
+}
+
+size_t wsr_front_memory_bytes(const struct wsr_connection *c)
+{
+    const struct wsr_front *front = c->front;
+    return front != NULL ? chunks_bytes(front->room) + chunks_bytes(front->proxy_room) + chunks_bytes(front->flying) + chunks_bytes(front->waiting) : 0;
+}
+
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
 {
     struct wsr_front *front = c->front;

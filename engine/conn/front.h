@@ -40,6 +40,8 @@ WSR_MUST_USE int wsr_conn_front_proxy(wsr_engine *engine, struct wsr_connection 
 
 /* The transport is there. */
 void wsr_front_start(wsr_engine *engine, struct wsr_connection *c);
+/* Of the pool's memory; without OpenSSL's. */
+size_t wsr_front_memory_bytes(const struct wsr_connection *c);
 /* With the slot. */
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c);
 /* When its own stage must be done; UINT64_MAX: it is, and the endpoint's deadline goes. */

@@ -7,6 +7,7 @@
 
 #include "conn/front.h"
 #include "conn/preface.h"
+#include "conn/shed.h"
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
@@ -163,6 +164,8 @@ int wsr_input_prefix(wsr_engine *engine, struct wsr_connection *c, wsr_slice pre
 
 static void starve(wsr_engine *engine, struct wsr_connection *c)
 {
+    if ((c->state & WSR_CONN_STARVED) != 0) /* for want of memory, too */
+        return;
     engine->stats.starved++;
     c->state |= WSR_CONN_STARVED;
     wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
@@ -191,6 +194,7 @@ void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct ws
         return;
     }
     wsr_direct_consider(engine, c);
+    wsr_shed_received(engine, c);
     wsr_conn_after(engine, c);
     if (c->live) /* F_MORE = 0 can come with bytes, or with a cancel that a resume has overtaken */
         wsr_input_arm(engine, c, false);
@@ -216,10 +220,11 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
         wsr_env_retire(&engine->env, chunk); /* events may point into it */
     }
     bool more = false;
-    if (c->backlog == NULL && (c->state & WSR_CONN_READABLE) != 0 && may_feed(c))
+    if (c->backlog == NULL && (c->state & (WSR_CONN_READABLE | WSR_CONN_STARVED)) == WSR_CONN_READABLE && may_feed(c))
         more = !wsr_direct_read(engine, &share, c);
     bool owes = wsr_endpoint_settle(&c->ep, &share);
     batch->n = share.n;
+    wsr_shed_received(engine, c);
     const bool worked_off = c->backlog == NULL && !wsr_front_waits(c);
     if (worked_off && (c->state & WSR_CONN_ENDED) != 0 && !wsr_endpoint_is_over(&c->ep))
         tell_end(batch, c);
@@ -271,14 +276,33 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)
     wsr_input_arm(engine, c, false);
 }
 
+/* Reads on, unless it is over. */
+static void revive(wsr_engine *engine, struct wsr_connection *c)
+{
+    c->state &= (uint16_t)~(unsigned)WSR_CONN_STARVED;
+    if ((c->state & WSR_CONN_LET_GO) != 0) {
+        wsr_conn_retire(engine, c);
+        return;
+    }
+    if ((c->state & WSR_CONN_READABLE) != 0)
+        wsr_conn_pending(engine, c);
+    wsr_input_arm(engine, c, true); /* POLL_FIRST: armed on an empty ring it would fail again at once */
+}
+
 void wsr_input_feed_starved(wsr_engine *engine)
 {
-    while (engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0) {
-        struct wsr_connection *c = wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next));
-        c->state &= (uint16_t)~(unsigned)WSR_CONN_STARVED;
-        if ((c->state & WSR_CONN_LET_GO) != 0)
-            wsr_conn_retire(engine, c);
+    while (engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0)
+        revive(engine, wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next)));
+
+    struct wsr_shedding *shedding = &engine->shedding;
+    if (shedding->on && !shedding->some_left)
+        return;
+    for (uint32_t n = shedding->held.n; n > 0; n--) {
+        struct wsr_connection *c = wsr_conn_list_take(&shedding->held, WSR_LINK(starved_next));
+        if (shedding->on && (c->state & WSR_CONN_LET_GO) == 0)
+            wsr_conn_list_append(&shedding->held, c, WSR_LINK(starved_next));
         else
-            wsr_input_arm(engine, c, true); /* POLL_FIRST: armed on an empty ring it would fail again at once */
+            revive(engine, c);
     }
+    shedding->some_left = false;
 }

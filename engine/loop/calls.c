@@ -6,6 +6,7 @@
 
 #include "conn/front.h"
 #include "conn/preface.h"
+#include "conn/shed.h"
 #include "ring/sys.h"
 
 int wsr_send(wsr_engine *engine, wsr_conn conn, wsr_opcode opcode, wsr_slice payload)
@@ -148,6 +149,12 @@ size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
 {
     const struct wsr_connection *c = wsr_table_known(engine, conn);
     return c != NULL ? c->ep.out.bytes : 0;
+}
+
+size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn)
+{
+    const struct wsr_connection *c = wsr_table_known(engine, conn);
+    return c != NULL ? sizeof *c + wsr_conn_chunk_bytes(c) + wsr_front_memory_bytes(c) : 0;
 }
 
 /* What a balancer has said goes before what the socket says. */

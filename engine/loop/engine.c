@@ -151,6 +151,7 @@ int wsr_engine_open(wsr_engine **out, const wsr_config *config)
     engine->config = complete;
     engine->wake_fd = engine->reserve_fd = engine->resolver_fd = -1;
     engine->timer_at_ns = UINT64_MAX;
+    engine->shedding.stalled.kind = WSR_TIMER_SHED;
     engine->waiting = (struct wsr_waiting){.mode = complete.wait, .cores = wsr_sys_cores(), .gap_ns = 4 * (int64_t)complete.spin_ns};
     for (unsigned i = 0; i < WSR_LISTENERS_MAX; i++)
         engine->listening[i].fd = -1;
@@ -242,6 +243,7 @@ void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistic
     now.messages_undelivered = engine->env.messages_undelivered;
     now.messages_unconfirmed = engine->env.messages_unconfirmed;
     now.handshakes_failed = engine->env.handshakes_failed;
+    now.upgrades_refused = engine->env.upgrades_refused;
     now.enters = wsr_ring_enters(engine->ring);
     now.allocations = engine->env.pool.allocations;
     now.memory_bytes = sizeof *engine + table_bytes(engine) + wsr_ring_memory_bytes(engine->ring) + engine->env.pool.out_bytes +

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "conn/engine.h"
+#include "conn/shed.h"
 #include "loop/wait.h"
 #include "ring/sys.h"
 
@@ -152,6 +153,8 @@ static void serve_timers(wsr_engine *engine, struct wsr_batch *batch)
             wsr_conn_timed(engine, batch, (struct wsr_connection *)(void *)((char *)timer - offsetof(struct wsr_connection, timer)));
         else if (timer->kind == WSR_TIMER_CLIENT)
             engine->clients->timed(engine, batch, timer);
+        else if (timer->kind == WSR_TIMER_SHED)
+            wsr_shed_stalled(engine);
         else if (timer->kind >= WSR_TIMER_COMEBACK)
             engine->comebacks->timed(engine, batch, timer);
         else
@@ -201,6 +204,7 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
     struct wsr_batch batch = {ev, cap, 0, begun_ns};
     for (;;) {
         release_batch(engine); /* each round: input without an event takes of batch_bytes_max too, and a full batch takes nothing in */
+        wsr_shed_turn(engine);
         arm_wake(engine);
         arm_resolver(engine);
         wsr_input_feed_starved(engine);

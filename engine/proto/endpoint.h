@@ -66,6 +66,8 @@ struct wsr_env {
     /* What a client that comes back (client/comeback.c) has to say to an end, and to an OPEN event that was just written; NULL: nothing. */
     enum wsr_lost (*lost)(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_close_record *record, wsr_span *shown);
     void (*opened)(struct wsr_endpoint *ep, wsr_event *open);
+    bool refuses_upgrades;           /* for want of memory */
+    uint64_t upgrades_refused;
     /* of connections whose CLOSED was reported */
     uint64_t messages_undelivered, messages_unconfirmed, handshakes_failed;
 };

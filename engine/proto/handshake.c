@@ -157,6 +157,11 @@ static void answer_request(struct wsr_endpoint *ep, struct wsr_batch *batch)
         refuse(ep, batch->now_ns, WSR_EHANDSHAKE, WSR_REFUSE_INTERNAL, false);
         return;
     }
+    if (ep->env->refuses_upgrades) {
+        ep->env->upgrades_refused++;
+        refuse(ep, batch->now_ns, WSR_ENOMEM, WSR_REFUSE_UNAVAILABLE, false);
+        return;
+    }
     /* Without memory for it the extension is declined, no more. */
     wsr_deflate_choose(&head, &handshake->deflate, &handshake->agreed);
     if (handshake->agreed.on && wsr_permessage_open(ep, &handshake->deflate, &handshake->agreed) < 0)

@@ -89,6 +89,7 @@ typedef enum wsr_opcode {
     X(WSR_ERANDOM, -26, 1011, "no secure random bytes could be had")                                                                       \
     X(WSR_EMEMLOCK, -27, 0, "the memory may not be locked; raise RLIMIT_MEMLOCK (ulimit -l), or lock less")                                 \
     X(WSR_EHUGEPAGES, -28, 0, "no huge pages are to be had; set some aside (sysctl -w vm.nr_hugepages=N), or do without")                   \
+    X(WSR_ESHED, -29, 1013, "closed to make room: of all connections this one held most memory")                                           \
     /* the peer's frames, RFC 6455 section 5 */                                                                                            \
     X(WSR_EUNMASKED, -40, 1002, "a client's frame was not masked")                                                                         \
     X(WSR_EMASKED, -41, 1002, "a server's frame was masked")                                                                               \
