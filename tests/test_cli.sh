@@ -104,7 +104,7 @@ kill -TERM "$server"
 ends "$server"
 cp "$tmp/one.out" "$tmp/out" && cp "$tmp/one.err" "$tmp/err"
 check "SIGTERM drains, exit 0" exits 0
-check "it sums up" out_has '^drained: 14 connections, [0-9]+ messages \(.*\) in, [0-9]+ echoed; closes: '
+check "it sums up" out_has '^drained: 20 connections, [0-9]+ messages \(.*\) in, [0-9]+ echoed; closes: '
 check "it had waited for the reader" out_has '^engine 0: .*readers waited for [1-9]'
 check "--verbose told each end" err_has 'closed by the peer: 1000 Normal Closure, sent 1000, received 1000, cause WSR_OK'
 
