@@ -200,6 +200,35 @@ static void a_guest_s_deadline_begins_with_its_flush(void **unused)
     one_close(&o);
 }
 
+/* Event data stays until the next poll, also that of a connection which the application aborts meanwhile. */
+static void an_abort_leaves_its_batch_alone(void **unused)
+{
+    (void)unused;
+    struct one o;
+    sim_reset(16);
+    one_open(&o, NULL);
+    int peer = one_peer(&o);
+    const wsr_conn conn = o.conn;
+    int other = one_peer(&o);
+    uint8_t text[100], filler[300] = {0};
+    memset(text, 'x', sizeof text);
+    for (unsigned i = 0; i < 3; i++)
+        one_peer_frame(peer, 0x82, text, sizeof text);
+    wsr_event ev;
+    while (wsr_poll(o.engine, &ev, 1, (int64_t)MS) == 1 && ev.data.len == sizeof text && ev.user != &o)
+        if (wsr_set_user(o.engine, conn, &o) != WSR_OK) /* the second one comes out of the backlog, which holds a third */
+            fail();
+    assert_int_equal(ev.type, WSR_EVENT_MESSAGE);
+    assert_int_equal(wsr_abort(o.engine, conn), WSR_OK);
+    assert_int_equal(wsr_send_fragmented(o.engine, o.conn, WSR_BINARY, (wsr_slice){filler, sizeof filler}, 100), WSR_OK);
+    assert_memory_equal(ev.data.ptr, text, sizeof text);
+    one_poll(&o, MS);
+    sim_peer_close(peer);
+    sim_peer_close(other);
+    one_poll(&o, MS);
+    one_close(&o);
+}
+
 /* A cancel that the kernel refuses is asked for again: without it nothing would ever end the receive of a silent peer. */
 static void a_refused_cancel_is_asked_for_again(void **unused)
 {
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
         cmocka_unit_test(a_broken_sender_is_not_spun_upon),
         cmocka_unit_test(a_guest_s_deadline_begins_with_its_flush),
+        cmocka_unit_test(an_abort_leaves_its_batch_alone),
         cmocka_unit_test(a_refused_cancel_is_asked_for_again),
         cmocka_unit_test(a_guest_s_timers_do_not_pile_up),
         cmocka_unit_test(a_guest_is_woken_for_what_is_left),

@@ -95,9 +95,10 @@ static void let_go(wsr_engine *engine, struct wsr_connection *c)
         engine->clients->let_go(engine, c);
     (void)wsr_conn_cancel(engine, c, c->armed);
     wsr_wheel_unset(&engine->wheel, &c->timer);
-    if (c->backlog != NULL) {
-        wsr_pool_put_list(&engine->env.pool, c->backlog);
-        c->backlog = NULL;
+    while (c->backlog != NULL) {
+        struct wsr_chunk *chunk = c->backlog;
+        c->backlog = chunk->next;
+        wsr_env_retire(&engine->env, chunk); /* events of this batch may point into it, and it is the application that aborts */
     }
     wsr_conn_retire(engine, c);
 }
