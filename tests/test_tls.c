@@ -8,15 +8,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <time.h>
 #include <wsring/wsring.h>
 
-#include "conn/front.h"
 #include "lib/certs.h"
 
 #define SECOND INT64_C(1000000000)
@@ -49,6 +46,7 @@ struct world {
     uint64_t bytes;
     wsr_close_record server_record, client_record;
     char server_detail[200], client_detail[200];
+    unsigned wanted;              /* messages to wait for */
     bool echo, wrong_data;
 };
 
@@ -152,12 +150,12 @@ static void dial(struct world *w, const char *host)
 {
     wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
     char url[200];
-    snprintf(url, sizeof url, "ws://%s:%u/", host, w->port);
+    snprintf(url, sizeof url, "wss://%s:%u/", host, w->port);
     connect.url = url;
     connect.address = "127.0.0.1";
+    connect.tls = w->client_tls;
     connect.user = &w->client;
     assert_int_equal(wsr_connect(w->engine, &connect, &w->client), WSR_OK);
-    assert_int_equal(wsr_conn_front_tls(w->engine, wsr_table_find(w->engine, w->client), w->client_tls, host, w->port, 0), WSR_OK);
 }
 
 static wsr_tls_config server_config(const char *certificate)
@@ -207,10 +205,261 @@ static void test_says_hello_and_goodbye(void **state)
     close_world(&w);
 }
 
+/* ---- messages ---- */
+
+static bool enough(const struct world *w)
+{
+    return w->messages >= w->wanted;
+}
+
+static void open_simple(struct world *w)
+{
+    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    open_world(w, &server, &client);
+    dial(w, "localhost");
+    assert_true(poll_until(w, both_open));
+}
+
+/* About the largest record, and far beyond it; alone, and many at once. */
+static void test_messages_of_every_size(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {0, 1, 20, 125, 126, 16300, 16377, 16378, 16383, 16384, 16385, 65535, 65536, 100000, 10 << 20};
+    const unsigned n = sizeof lens / sizeof lens[0];
+    uint8_t *payload = malloc(10 << 20);
+    assert_non_null(payload);
+    for (size_t i = 0; i < 10 << 20; i++)
+        payload[i] = pattern(i);
+    struct world w;
+    open_simple(&w);
+    w.echo = true;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){payload, lens[i]}), WSR_OK);
+        w.wanted += 2;
+        bytes += 2 * lens[i];
+        assert_true(poll_until(&w, enough));
+    }
+    for (unsigned i = 0; i < n - 1; i++) {
+        assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){payload, lens[i]}), WSR_OK);
+        w.wanted += 2;
+        bytes += 2 * lens[i];
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(wsr_send(w.engine, w.client, WSR_BINARY, (wsr_slice){payload, i % 50}), WSR_OK);
+        w.wanted += 2;
+        bytes += 2 * (i % 50);
+    }
+    assert_true(poll_until(&w, enough));
+    assert_int_equal(w.messages, w.wanted);
+    assert_int_equal(w.bytes, bytes);
+    assert_false(w.wrong_data);
+    free(payload);
+    close_world(&w);
+}
+
+/* ---- ends ---- */
+
+static void test_a_server_closes_too(void **state)
+{
+    (void)state;
+    struct world w;
+    open_simple(&w);
+    assert_int_equal(wsr_close(w.engine, w.server, 1001, SLICE("going")), WSR_OK);
+    assert_true(poll_until(&w, both_closed));
+    assert_true(w.client_record.clean);
+    assert_true(w.server_record.clean);
+    assert_int_equal(w.client_record.code_received, 1001);
+    assert_int_equal(w.client_record.by, WSR_BY_PEER);
+    close_world(&w);
+}
+
+static void test_a_reset_is_one(void **state)
+{
+    (void)state;
+    struct world w;
+    open_simple(&w);
+    assert_int_equal(wsr_abort(w.engine, w.server), WSR_OK);
+    assert_true(poll_until(&w, both_closed));
+    assert_int_equal(w.server_record.cause, WSR_EABORTED);
+    assert_int_equal(w.client_record.cause, WSR_ERESET);
+    assert_int_equal(w.client_record.code, 1006);
+    close_world(&w);
+}
+
+/* ---- certificates ---- */
+
+static void test_refusals_say_why(void **state)
+{
+    (void)state;
+    const struct {
+        const char *certificate, *trust, *host, *detail;
+        uint8_t alert;
+    } cases[] = {
+        {certs.expired, certs.ca, "localhost", "the certificate has expired", 45},
+        {certs.wrong, certs.ca, "localhost", "the certificate is for another host", 42},
+        {certs.wrong, certs.ca, "127.0.0.1", "the certificate is for another address", 42},
+        {certs.self, certs.ca, "localhost", "the certificate is self-signed, and not among those trusted", 48},
+        {certs.untrusted, certs.ca, "localhost", "the certificate's issuer is not trusted: it is not known here, or a certificate between it and a root was not sent", 48},
+        {certs.server, NULL, "localhost", "the certificate's issuer is not trusted: it is not known here, or a certificate between it and a root was not sent", 48},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        wsr_tls_config server = server_config(cases[i].certificate), client = client_config(cases[i].trust);
+        struct world w;
+        open_world(&w, &server, &client);
+        dial(&w, cases[i].host);
+        assert_true(poll_until(&w, both_closed));
+        assert_int_equal(w.opened_client + w.opened_server, 0);
+        assert_int_equal(w.client_record.cause, WSR_ETLS_CERTIFICATE);
+        assert_string_equal(w.client_detail, cases[i].detail);
+        assert_int_equal(w.client_record.tls_alert, cases[i].alert);
+        assert_false(w.client_record.tls_alert_received);
+        assert_int_equal(w.server_record.cause, WSR_ETLS);
+        assert_int_equal(w.server_record.tls_alert, cases[i].alert);
+        assert_true(w.server_record.tls_alert_received);
+        assert_non_null(strstr(w.server_detail, "the peer's alert: "));
+        close_world(&w);
+    }
+}
+
+/* Who brings no wsr_tls has the engine's, which trusts the system's roots, and so not ours. */
+static void test_the_engines_own_verifies(void **state)
+{
+    (void)state;
+    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    struct world w;
+    open_world(&w, &server, &client);
+    wsr_tls_release(w.client_tls);
+    w.client_tls = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        w.closed = 0;
+        dial(&w, "localhost");
+        assert_true(poll_until(&w, both_closed));
+        assert_int_equal(w.client_record.cause, WSR_ETLS_CERTIFICATE);
+    }
+    close_world(&w);
+}
+
+static void test_roles_do_not_mix(void **state)
+{
+    (void)state;
+    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    struct world w;
+    open_world(&w, &server, &client);
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    wsr_listener listener;
+    listen.tls = w.client_tls;
+    assert_int_equal(wsr_listen(w.engine, &listen, &listener), WSR_ECONFIG);
+    wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+    connect.url = "wss://127.0.0.1:9/";
+    connect.tls = w.server_tls;
+    wsr_conn conn;
+    assert_int_equal(wsr_connect(w.engine, &connect, &conn), WSR_ECONFIG);
+    close_world(&w);
+}
+
+/* A connection made before a reload lives on, and one made after it is made with the new certificate. */
+static void test_reload_drops_nobody(void **state)
+{
+    (void)state;
+    char path[200];
+    snprintf(path, sizeof path, "%s/live.pem", certs.folder);
+    certs_copy(certs.server, path);
+    wsr_tls_config server = server_config(path), client = client_config(certs.ca);
+    client.no_resumption = true;
+    struct world w;
+    open_world(&w, &server, &client);
+    dial(&w, "localhost");
+    assert_true(poll_until(&w, both_open));
+    const wsr_conn old = w.client;
+    certs_copy(certs.expired, path);
+    assert_int_equal(wsr_tls_reload(w.server_tls, NULL, 0), WSR_OK);
+    w.closed = 0;
+    dial(&w, "localhost"); /* the new one is of no use, which shows that it is used */
+    assert_true(poll_until(&w, both_closed));
+    assert_string_equal(w.client_detail, "the certificate has expired");
+    certs_copy(certs.server2, path);
+    assert_int_equal(wsr_tls_reload(w.server_tls, NULL, 0), WSR_OK);
+    w.opened_client = w.opened_server = 0;
+    dial(&w, "localhost");
+    assert_true(poll_until(&w, both_open));
+    assert_int_equal(wsr_send(w.engine, old, WSR_TEXT, SLICE("still here")), WSR_OK);
+    w.wanted = 1;
+    assert_true(poll_until(&w, enough));
+    remove(path);
+    close_world(&w);
+}
+
+/* ---- resumption, and what it saves ---- */
+
+static bool closed_again(const struct world *w)
+{
+    return w->closed >= 2;
+}
+
+static double cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* Connects and closes n times; returns how many handshakes were resumed, and the CPU time of both ends of all. */
+static unsigned connects(struct world *w, unsigned n, double *us)
+{
+    unsigned resumed = 0;
+    const double begun = cpu_us();
+    for (unsigned i = 0; i < n; i++) {
+        w->opened_client = w->opened_server = w->closed = 0;
+        dial(w, "localhost");
+        assert_true(poll_until(w, both_open));
+        wsr_tls_info here, there;
+        assert_int_equal(wsr_connection_tls(w->engine, w->client, &here), WSR_OK);
+        assert_int_equal(wsr_connection_tls(w->engine, w->server, &there), WSR_OK);
+        assert_int_equal(here.resumed, there.resumed);
+        resumed += here.resumed;
+        assert_int_equal(wsr_close(w->engine, w->client, 1000, SLICE("")), WSR_OK);
+        assert_true(poll_until(w, closed_again));
+    }
+    *us = cpu_us() - begun;
+    return resumed;
+}
+
+static void test_resumption_is_measured(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    double full_us, resumed_us;
+    for (unsigned tls13 = 0; tls13 < 2; tls13++) {
+        struct world w;
+        wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+        client.ciphersuites = tls13 ? NULL : "";
+        client.no_resumption = true;
+        open_world(&w, &server, &client);
+        assert_int_equal(connects(&w, N, &full_us), 0);
+        close_world(&w);
+        client.no_resumption = false;
+        open_world(&w, &server, &client);
+        (void)connects(&w, 1, &resumed_us);
+        assert_int_equal(connects(&w, N, &resumed_us), N);
+        close_world(&w);
+        print_message("TLS 1.%u: a connection, both ends, upgrade and close: %.0f us of CPU; resumed: %.0f us (%.0f %%)\n", tls13 ? 3 : 2, full_us / N,
+                      resumed_us / N, 100 * resumed_us / full_us);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_says_hello_and_goodbye),
+        cmocka_unit_test(test_messages_of_every_size),
+        cmocka_unit_test(test_a_server_closes_too),
+        cmocka_unit_test(test_a_reset_is_one),
+        cmocka_unit_test(test_refusals_say_why),
+        cmocka_unit_test(test_the_engines_own_verifies),
+        cmocka_unit_test(test_roles_do_not_mix),
+        cmocka_unit_test(test_reload_drops_nobody),
+        cmocka_unit_test(test_resumption_is_measured),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
