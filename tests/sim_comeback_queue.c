@@ -67,6 +67,7 @@ static void what_waits_goes_first_and_in_order(void **unused)
     assert_int_equal(wsr_send_fragmented(b.engine, b.conn, WSR_TEXT, SLICE("two"), 2), WSR_OK);
     assert_int_equal(wsr_send(b.engine, b.conn, WSR_BINARY_PLAIN, SLICE("three")), WSR_OK);
     assert_int_equal(say(""), WSR_OK);
+    assert_int_equal(wsr_outbox_bytes(b.engine, b.conn), 3 + 3 + 5);
     assert_int_equal(wsr_send(b.engine, b.conn, WSR_PING, SLICE("x")), WSR_ESTATE);
     assert_int_equal(wsr_send(b.engine, b.conn, WSR_CLOSE, SLICE("x")), WSR_EINVAL);
     assert_int_equal(wsr_send_fragmented(b.engine, b.conn, WSR_TEXT, SLICE("x"), 0), WSR_EINVAL);

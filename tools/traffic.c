@@ -171,10 +171,12 @@ static void account(struct traffic *t, struct traffic_conn *c, const wsr_close_r
 /* What was in flight is settled; an attempt is under way, or will be. */
 static void on_lost(struct traffic *t, struct traffic_conn *c, const wsr_event *event)
 {
+    const wsr_reconnecting *reconnecting = wsr_event_reconnecting(event);
+    assert(reconnecting != NULL);
     t->totals.attempts++;
     if (!c->up)
         return; /* an attempt that failed */
-    account(t, c, wsr_event_reconnecting(event)->record);
+    account(t, c, reconnecting->record);
     closes_add(&t->totals.closes, event->close_code, 1);
     t->totals.lost++;
     t->connecting++;

@@ -16,11 +16,6 @@
 #include "proto/upgrade.h"
 #include "ring/sys.h"
 
-#define ANSWER_TIMEOUT_NS UINT64_C(10000000000)
-#define QUEUE_TTL_NS UINT64_C(1000000000)
-#define HANDOVER_NS UINT64_C(5000000000)
-#define RETRY_NS UINT64_C(10000000) /* a queue that found no memory */
-
 static struct wsr_connection *connection_of(struct wsr_endpoint *ep)
 {
     return (struct wsr_connection *)(void *)ep; /* its first member */
@@ -31,20 +26,10 @@ static wsr_engine *engine_of(struct wsr_endpoint *ep)
     return (wsr_engine *)(void *)ep->env; /* likewise */
 }
 
-/* NULL: it does not come back. */
+/* For any connection; NULL: it does not come back. */
 static struct wsr_comeback *comeback_of(const struct wsr_connection *c)
 {
     return c->client != NULL ? c->client->comeback : NULL;
-}
-
-static const wsr_reconnect *config_of(const struct wsr_comeback *comeback)
-{
-    return &comeback->client->config.reconnect;
-}
-
-static bool is_open(const struct wsr_endpoint *ep)
-{
-    return (ep->flags & WSR_EP_OPEN) != 0 && wsr_close_is_open(&ep->close);
 }
 
 static bool is_blank(const struct wsr_endpoint *ep)
@@ -70,7 +55,7 @@ static uint64_t retry_after_ns(const wsr_response *answer)
 static uint64_t take_token(wsr_engine *engine, const struct wsr_comeback *comeback, unsigned endpoint)
 {
     const uint64_t now_ns = wsr_sys_now_ns(); /* the bucket may be other engines', too */
-    wsr_bucket *bucket = config_of(comeback)->bucket;
+    wsr_bucket *bucket = wsr_comeback_config(comeback)->bucket;
     return bucket != NULL ? wsr_bucket_take(bucket, now_ns) : wsr_buckets_take(engine, &comeback->client->urls[endpoint], now_ns);
 }
 
@@ -93,9 +78,12 @@ static void decide(wsr_engine *engine, struct wsr_comeback *comeback, bool opene
     *decision = wsr_policy_lost(&comeback->policy, now_ns, cause, retry_after_ns(record->answer));
     comeback->why = decision->why;
     if (decision->verdict == WSR_VERDICT_FOLLOW) {
-        const char *problem = wsr_redirect_follow(engine, client, &comeback->redirect, record->answer);
-        if (problem != NULL)
-            stop(comeback, problem);
+        const char *why;
+        const int error = wsr_redirect_follow(engine, client, &comeback->redirect, record->answer, &why);
+        if (error == WSR_ENOMEM)
+            decision->verdict = WSR_VERDICT_RETRY; /* it will be said again */
+        else if (error < 0)
+            stop(comeback, why);
     } else {
         wsr_redirect_end(engine, client, &comeback->redirect);
     }
@@ -137,7 +125,7 @@ static wsr_span show(struct wsr_comeback *comeback, const struct wsr_endpoint *e
     comeback->record.answer = NULL;
     comeback->waits = asks ? WSR_WAITS_ANSWER : WSR_WAITS_TIME;
     comeback->free_ns = wsr_ns_add(now_ns, decision->delay_ns);
-    comeback->due_ns = asks ? wsr_ns_add(now_ns, config_of(comeback)->answer_timeout_ns) : comeback->free_ns;
+    comeback->due_ns = asks ? wsr_ns_add(now_ns, wsr_comeback_config(comeback)->answer_timeout_ns) : comeback->free_ns;
     comeback->decided = false;
     return (wsr_span){(uint8_t *)&comeback->shown, sizeof comeback->shown};
 }
@@ -157,7 +145,7 @@ static enum wsr_lost lost(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_
         decide(engine_of(ep), comeback, (ep->flags & WSR_EP_OPEN) != 0, record, batch->now_ns);
     wsr_wheel_unset(&engine_of(ep)->wheel, &comeback->age);
     if (comeback->decision.verdict != WSR_VERDICT_STOP) {
-        c->queues = config_of(comeback)->queue_bytes_max > 0;
+        c->queues = wsr_comeback_config(comeback)->queue_bytes_max > 0;
         *shown = show(comeback, ep, record, batch->now_ns);
         return WSR_LOST_FOR_NOW;
     }
@@ -174,7 +162,7 @@ static enum wsr_lost lost(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_
 /* Ends a connection that is down: CLOSED comes, with the record that is kept. */
 static void end(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = comeback_of(c);
+    struct wsr_comeback *comeback = c->client->comeback;
     comeback->ends = true;
     comeback->waits = WSR_WAITS_NOT;
     wsr_wheel_unset(&engine->wheel, &comeback->next);
@@ -186,7 +174,7 @@ static void end(wsr_engine *engine, struct wsr_connection *c)
 
 static void down(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = comeback_of(c);
+    struct wsr_comeback *comeback = c->client->comeback;
     wsr_endpoint_blank(&c->ep, engine->now_ns);
     c->state = 0;
     if (comeback->ends)
@@ -197,7 +185,7 @@ static void down(wsr_engine *engine, struct wsr_connection *c)
 
 static void attempt(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = comeback_of(c);
+    struct wsr_comeback *comeback = c->client->comeback;
     comeback->waits = WSR_WAITS_NOT;
     errno = ENOMEM;
     int error = wsr_client_attempt(engine, c, comeback->decision.endpoint);
@@ -222,74 +210,6 @@ static void next(wsr_engine *engine, struct wsr_batch *batch, struct wsr_comebac
         attempt(engine, batch, c);
 }
 
-/* ---- the queue ---- */
-
-static void set_queue_timer(wsr_engine *engine, struct wsr_comeback *comeback, uint64_t at_ns)
-{
-    const uint64_t due_ns = wsr_queue_due_ns(&comeback->queue);
-    wsr_wheel_set(&engine->wheel, &comeback->queued, due_ns < at_ns ? due_ns : at_ns);
-}
-
-/* An open connection: what waited goes now, and then messages need not be queued any more. */
-static void send_queue(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns)
-{
-    struct wsr_comeback *comeback = comeback_of(c);
-    const bool sent = wsr_queue_send(&comeback->queue, &c->ep, now_ns);
-    c->queues = !sent;
-    set_queue_timer(engine, comeback, sent ? UINT64_MAX : wsr_ns_add(now_ns, RETRY_NS));
-}
-
-static void queue_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_comeback *comeback)
-{
-    struct wsr_connection *c = comeback->client->c;
-    if (!wsr_queue_give_back(&comeback->queue, &c->ep, batch, batch->now_ns)) {
-        set_queue_timer(engine, comeback, batch->now_ns); /* and on with the next batch */
-        return;
-    }
-    if (c->queues && is_open(&c->ep)) {
-        send_queue(engine, c, batch->now_ns);
-        wsr_conn_after(engine, c);
-    }
-    set_queue_timer(engine, comeback, c->queues && is_open(&c->ep) ? wsr_ns_add(batch->now_ns, RETRY_NS) : UINT64_MAX);
-    if (!wsr_queue_writable(&comeback->queue, config_of(comeback)->queue_bytes_max))
-        return;
-    if (batch->n == batch->cap) {
-        set_queue_timer(engine, comeback, batch->now_ns);
-        return;
-    }
-    comeback->queue.owes_writable = false;
-    (void)wsr_endpoint_emit(&c->ep, batch, WSR_EVENT_WRITABLE, NULL, 0);
-}
-
-/* Is there, or will there be, a connection that a message could wait for? */
-static bool accepts(const struct wsr_connection *c, const struct wsr_comeback *comeback)
-{
-    if (comeback->ends)
-        return false;
-    if (wsr_endpoint_is_over(&c->ep))
-        return (c->ep.flags & WSR_EP_LOST) != 0;
-    return (c->ep.flags & WSR_EP_OPEN) == 0 || wsr_close_is_open(&c->ep.close);
-}
-
-static int queue_message(wsr_engine *engine, struct wsr_connection *c, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
-{
-    struct wsr_comeback *comeback = comeback_of(c);
-    const wsr_reconnect *config = config_of(comeback);
-    if (!accepts(c, comeback))
-        return WSR_ESTATE;
-    if (opcode == WSR_PING || opcode == WSR_PONG) /* who is there that could answer? */
-        return payload.len > 125 ? WSR_ETOOBIG : WSR_ESTATE;
-    if (opcode != WSR_TEXT && opcode != WSR_BINARY && opcode != WSR_TEXT_PLAIN && opcode != WSR_BINARY_PLAIN)
-        return WSR_EINVAL;
-    if (payload.len > engine->env.limits.outbox_bytes_max)
-        return WSR_ETOOBIG;
-    const uint64_t due_ns = wsr_ns_add(wsr_sys_now_ns(), config->queue_ttl_ns);
-    int error = wsr_queue_put(&comeback->queue, &engine->env.pool, config->queue_bytes_max, due_ns, opcode, payload, fragment_bytes);
-    if (error == WSR_OK && !wsr_timer_is_set(&comeback->queued))
-        set_queue_timer(engine, comeback, UINT64_MAX);
-    return error;
-}
-
 /* ---- open again ---- */
 
 static void opened(struct wsr_endpoint *ep, wsr_event *open)
@@ -299,9 +219,7 @@ static void opened(struct wsr_endpoint *ep, wsr_event *open)
     if (comeback == NULL)
         return;
     wsr_policy_opened(&comeback->policy, open->time_ns);
-    send_queue(engine_of(ep), c, open->time_ns);
-    if (wsr_queue_writable(&comeback->queue, config_of(comeback)->queue_bytes_max)) /* the next batch will have room */
-        wsr_wheel_set(&engine_of(ep)->wheel, &comeback->queued, open->time_ns);
+    wsr_comeback_send_queue(engine_of(ep), c, open->time_ns);
     wsr_comeback_opened(engine_of(ep), comeback, open);
 }
 
@@ -367,7 +285,7 @@ int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, const char *headers)
     struct wsr_comeback *comeback = c != NULL ? comeback_of(c) : NULL;
     if (c == NULL)
         return WSR_ESTALE;
-    if (comeback == NULL || comeback->waits == WSR_WAITS_NOT || !accepts(c, comeback))
+    if (comeback == NULL || comeback->waits == WSR_WAITS_NOT || !wsr_comeback_accepts(c))
         return WSR_ESTATE;
     int error = headers != NULL ? take_headers(engine, comeback, headers) : WSR_OK;
     if (error < 0)
@@ -387,7 +305,7 @@ int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, const char *headers)
     return WSR_OK;
 }
 
-/* ---- life ---- */
+/* ---- hooks ---- */
 
 static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer)
 {
@@ -399,7 +317,7 @@ static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer 
         next(engine, batch, comeback);
         break;
     case WSR_TIMER_QUEUE:
-        queue_timed(engine, batch, comeback);
+        wsr_comeback_queue_timed(engine, batch, comeback);
         break;
     case WSR_TIMER_AGE:
         wsr_comeback_aged(engine, comeback);
@@ -410,119 +328,17 @@ static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer 
     }
 }
 
-static const struct wsr_comeback_hooks hooks = {.down = down, .timed = timed, .send = queue_message, .leave = leave, .closed = wsr_buckets_free};
-
-/* For the policy. Jitter is no secret: without secure bytes the clock has to do. */
-static uint64_t draw(void *context)
+void wsr_comeback_hook(wsr_engine *engine)
 {
-    struct wsr_env *env = context;
-    uint64_t value;
-    if (env->random(env->random_context, (uint8_t *)&value, sizeof value) == 0)
-        return value;
-    return wsr_sys_now_ns() * UINT64_C(0x9E3779B97F4A7C15);
-}
-
-static void default_ns(uint64_t *field, uint64_t value)
-{
-    if (*field == 0)
-        *field = value;
-}
-
-static int init_policy(wsr_engine *engine, struct wsr_comeback *comeback)
-{
-    struct wsr_client *client = comeback->client;
-    wsr_reconnect *config = &client->config.reconnect;
-    default_ns(&config->answer_timeout_ns, ANSWER_TIMEOUT_NS);
-    default_ns(&config->queue_ttl_ns, QUEUE_TTL_NS);
-    default_ns(&config->handover_ns, HANDOVER_NS);
-    comeback->follow = (wsr_policy_override){WSR_CAUSE_HTTP_3XX, *wsr_policy_default(WSR_PROFILE_DEFAULT, WSR_CAUSE_HTTP_3XX)};
-    comeback->follow.row.attempts_max = (uint16_t)(client->config.redirects_max < UINT16_MAX ? client->config.redirects_max : UINT16_MAX);
-    if (comeback->follow.row.attempts_max == 0)
-        comeback->follow.row.retry = WSR_RETRY_NEVER;
-    return wsr_policy_init(&comeback->policy, &(wsr_policy_config){
-        .size = sizeof(wsr_policy_config),
-        .random = draw,
-        .random_context = &engine->env,
-        .profile = config->profile,
-        .endpoints = client->urls_n,
-        .attempts_max = config->attempts_max,
-        .elapsed_max_ns = config->elapsed_max_ns,
-        .base_ns = config->base_ns,
-        .cap_ns = config->cap_ns,
-        .stable_ns = config->stable_ns,
-        .retry_after_max_ns = config->retry_after_max_ns,
-        .overrides = config->on ? config->overrides : &comeback->follow,
-        .overrides_n = config->on ? config->overrides_n : 1,
-    });
-}
-
-/* The longest of the URLs as they are shown. */
-static size_t shown_bytes(const struct wsr_client *client)
-{
-    size_t most = 0;
-    for (unsigned i = 0; i < client->urls_n; i++) {
-        struct wsr_http_out measure = {NULL, 0, 0};
-        wsr_url_put_shown(&measure, &client->urls[i]);
-        most = measure.len > most ? measure.len : most;
-    }
-    return most + 1;
-}
-
-int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always)
-{
-    const wsr_allocator *allocator = engine->allocator;
-    if (!always && !client->config.reconnect.on && client->config.redirects_max == 0)
-        return WSR_OK;
-    const size_t url_bytes = shown_bytes(client);
-    struct wsr_comeback *comeback = allocator->alloc(allocator->context, sizeof *comeback);
-    if (comeback == NULL)
-        return WSR_ENOMEM;
-    memset(comeback, 0, sizeof *comeback);
-    comeback->client = client;
-    comeback->on = client->config.reconnect.on;
-    comeback->next.kind = WSR_TIMER_NEXT;
-    comeback->queued.kind = WSR_TIMER_QUEUE;
-    comeback->age.kind = WSR_TIMER_AGE;
-    comeback->handover.kind = WSR_TIMER_HANDOVER;
-    client->comeback = comeback;
-    int error = init_policy(engine, comeback);
-    if (error == WSR_OK) {
-        comeback->url = allocator->alloc(allocator->context, url_bytes);
-        comeback->url_bytes = url_bytes;
-        error = comeback->url != NULL ? WSR_OK : WSR_ENOMEM;
-    }
-    if (error < 0) {
-        wsr_comeback_free(engine, client);
-        return error;
-    }
+    static const struct wsr_comeback_hooks hooks = {
+        .down = down,
+        .timed = timed,
+        .send = wsr_comeback_queue,
+        .queued_bytes = wsr_comeback_queued_bytes,
+        .leave = leave,
+        .closed = wsr_buckets_free,
+    };
     engine->comebacks = &hooks;
     engine->env.lost = lost;
     engine->env.opened = opened;
-    return WSR_OK;
-}
-
-void wsr_comeback_begun(struct wsr_connection *c)
-{
-    const struct wsr_comeback *comeback = comeback_of(c);
-    c->queues = comeback != NULL && comeback->on && config_of(comeback)->queue_bytes_max > 0;
-}
-
-void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client)
-{
-    const wsr_allocator *allocator = engine->allocator;
-    struct wsr_comeback *comeback = client->comeback;
-    if (comeback == NULL)
-        return;
-    wsr_wheel_unset(&engine->wheel, &comeback->next);
-    wsr_wheel_unset(&engine->wheel, &comeback->queued);
-    wsr_wheel_unset(&engine->wheel, &comeback->age);
-    wsr_wheel_unset(&engine->wheel, &comeback->handover);
-    wsr_redirect_end(engine, client, &comeback->redirect);
-    wsr_queue_free(&comeback->queue, &engine->env.pool);
-    if (comeback->headers != NULL)
-        allocator->release(allocator->context, comeback->headers, comeback->headers_bytes);
-    if (comeback->url != NULL)
-        allocator->release(allocator->context, comeback->url, comeback->url_bytes);
-    allocator->release(allocator->context, comeback, sizeof *comeback);
-    client->comeback = NULL;
 }

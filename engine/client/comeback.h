@@ -52,13 +52,34 @@ struct wsr_comeback {
     wsr_conn old;        /* the connection that this one succeeded, until it is closed; 0: none */
 };
 
-/* ---- between wsr_connect and wsr_client (connect.c, client.c) ---- */
+static inline const wsr_reconnect *wsr_comeback_config(const struct wsr_comeback *comeback)
+{
+    return &comeback->client->config.reconnect;
+}
+
+/* ---- comeback_open.c, for connect.c and client.c ---- */
 
 /* Gives client its comeback, if its configuration asks for one (always: even if not). Returns 0, WSR_ECONFIG, WSR_ENOMEM. */
 WSR_MUST_USE int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always);
 /* The first attempt of c was begun. */
 void wsr_comeback_begun(struct wsr_connection *c);
 void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client); /* NULL is fine */
+
+/* ---- comeback.c ---- */
+
+/* Has the engine ask here from now on. */
+void wsr_comeback_hook(wsr_engine *engine);
+
+/* ---- comeback_queue.c: of connections that come back alone ---- */
+
+/* Is there, or will there be, a connection that a message could wait for? */
+bool wsr_comeback_accepts(const struct wsr_connection *c);
+/* As wsr_send, where there is no open connection. fragment_bytes 0: as one frame. */
+WSR_MUST_USE int wsr_comeback_queue(wsr_engine *engine, struct wsr_connection *c, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
+size_t wsr_comeback_queued_bytes(const struct wsr_connection *c);
+/* c is open: what waited goes now. */
+void wsr_comeback_send_queue(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns);
+void wsr_comeback_queue_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_comeback *comeback);
 
 /* ---- succeed.c ---- */
 

@@ -81,45 +81,55 @@ static bool put_texts(struct wsr_http_out *out, const struct wsr_client *client,
     return true;
 }
 
-const char *wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect, const wsr_response *answer)
+/* Takes the place of what was the URL; memory, in which its texts are, is the redirect's from now on. */
+static void install(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect, struct wsr_url to, char *memory, size_t bytes,
+                    const size_t at[3])
 {
     const struct wsr_url from = client->urls[client->endpoint];
-    const wsr_header *location = location_of(answer);
-    if (location == NULL)
-        return "the server sends the client elsewhere, but does not say where";
-    size_t at[3];
-    struct wsr_http_out measure = {NULL, 0, 0};
-    if (!put_texts(&measure, client, location->value, at))
-        return "the server sends the client to a place that is none";
-    const wsr_allocator *allocator = engine->allocator;
-    char *memory = allocator->alloc(allocator->context, measure.len);
-    if (memory == NULL)
-        return "the server sends the client elsewhere, and there is no memory to go there";
-    struct wsr_http_out out = {(uint8_t *)memory, measure.len, 0};
-    struct wsr_url to;
-    const char *problem = "the server sends the client to a place that is none";
-    if (put_texts(&out, client, location->value, at) && out.len <= out.cap &&
-        wsr_url_parse(&to, (wsr_slice){(uint8_t *)memory, at[1] - 1}, false) == NULL)
-        problem = judge(&from, &to);
-    if (problem != NULL) {
-        allocator->release(allocator->context, memory, measure.len);
-        return problem;
-    }
     const bool same = wsr_url_same_origin(&from, &to);
     to.user = same ? from.user : (wsr_slice){NULL, 0};
     to.password = same ? from.password : (wsr_slice){NULL, 0};
     if (redirect->memory != NULL) {
-        allocator->release(allocator->context, redirect->memory, redirect->bytes);
+        engine->allocator->release(engine->allocator->context, redirect->memory, redirect->bytes);
     } else {
         redirect->instead_of = from;
         redirect->headers = client->headers;
     }
     redirect->memory = memory;
-    redirect->bytes = measure.len;
+    redirect->bytes = bytes;
     redirect->shown = memory + at[1];
     client->headers = memory + at[2];
     client->urls[client->endpoint] = to;
-    return NULL;
+}
+
+int wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect, const wsr_response *answer, const char **why)
+{
+    const wsr_allocator *allocator = engine->allocator;
+    const wsr_header *location = location_of(answer);
+    if (answer == NULL)
+        return WSR_ENOMEM;
+    *why = "the server sends the client elsewhere, but does not say where";
+    if (location == NULL)
+        return WSR_EURL;
+    size_t at[3];
+    struct wsr_http_out measure = {NULL, 0, 0};
+    *why = "the server sends the client to a place that is none";
+    if (!put_texts(&measure, client, location->value, at))
+        return WSR_EURL;
+    char *memory = allocator->alloc(allocator->context, measure.len);
+    if (memory == NULL)
+        return WSR_ENOMEM;
+    struct wsr_http_out out = {(uint8_t *)memory, measure.len, 0};
+    struct wsr_url to;
+    if (put_texts(&out, client, location->value, at) && out.len <= out.cap &&
+        wsr_url_parse(&to, (wsr_slice){(uint8_t *)memory, at[1] - 1}, false) == NULL)
+        *why = judge(&client->urls[client->endpoint], &to);
+    if (*why != NULL) {
+        allocator->release(allocator->context, memory, measure.len);
+        return WSR_EURL;
+    }
+    install(engine, client, redirect, to, memory, measure.len, at);
+    return WSR_OK;
 }
 
 void wsr_redirect_end(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect)

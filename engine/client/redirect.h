@@ -19,11 +19,12 @@ struct wsr_redirect {
 };
 
 /*
- * Puts the place that an answer names into client->urls[client->endpoint], from which the answer came. Returns NULL, or one line
- * saying why not; then nothing has changed.
+ * Puts the place that an answer names into client->urls[client->endpoint], from which the answer came. Returns 0; WSR_ENOMEM: not
+ * now (answer NULL is that, too); WSR_EURL: that is no place to go to, and *why says so in one line, static. On an error nothing
+ * has changed.
  */
-WSR_MUST_USE const char *wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect,
-                                             const wsr_response *answer);
+WSR_MUST_USE int wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect, const wsr_response *answer,
+                                     const char **why);
 
 /* Back to the configured URL. */
 void wsr_redirect_end(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect);

@@ -168,6 +168,8 @@ struct wsr_comeback_hooks {
     void (*timed)(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer *timer);
     /* A data message where c->queues. fragment_bytes 0: as one frame. Returns as wsr_send. */
     int (*send)(wsr_engine *engine, struct wsr_connection *c, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
+    /* Of the payloads of those that wait. */
+    size_t (*queued_bytes)(const struct wsr_connection *c);
     /* The application closes or aborts c. Returns 0 or an error; 1: nothing was done, for that c's endpoint will do. */
     int (*leave)(wsr_engine *engine, struct wsr_connection *c, bool abort, uint16_t code, wsr_slice reason, const char *file, int line);
     /* The engine closes; no connection is left. */

@@ -148,7 +148,9 @@ void *wsr_user(const wsr_engine *engine, wsr_conn conn)
 size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
 {
     const struct wsr_connection *c = wsr_table_known(engine, conn);
-    return c != NULL ? c->ep.out.bytes : 0;
+    if (c == NULL)
+        return 0;
+    return c->ep.out.bytes + (c->queues ? engine->comebacks->queued_bytes(c) : 0);
 }
 
 size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn)

@@ -169,7 +169,7 @@ static bool take(struct wsr_endpoint *ep, struct refusal *refusal, const uint8_t
 
 static size_t feed_body(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
-    struct refusal *refusal = refusal_of(ep);
+    struct refusal *refusal = (struct refusal *)(void *)ep->answer->data;
     size_t done = 0, used = 0;
     bool more = true;
     while (more && done < len) {

@@ -8,7 +8,8 @@
  *     wsr_connect(engine, &config, &conn);            then wsr_poll: OPEN, messages, RECONNECTING, OPEN ..., CLOSED
  *
  * A connection that comes back keeps its wsr_conn: RECONNECTING says what was lost and when the next attempt is due, OPEN says
- * that it is there again, and CLOSED comes once, when it is over for good.
+ * that it is there again, and CLOSED comes once, when it is over for good. Each OPEN is a new connection: paused reading is
+ * resumed, and a record counts from it on. In between it can be closed, aborted and sent to, as if it were open.
  */
 #ifndef WSRING_CLIENT_H
 #define WSRING_CLIENT_H
@@ -35,12 +36,14 @@ typedef struct wsr_reconnect {
     wsr_bucket *bucket;               /* must outlive the connection; its clock is CLOCK_MONOTONIC */
     uint64_t answer_timeout_ns;       /* how long a verdict of ASK or RENEW waits for wsr_reconnect_now [10 s] */
     /*
-     * Messages sent while down: refused with WSR_ESTATE, or queued up to this many bytes (then WSR_EFULL), each for queue_ttl_ns.
-     * What is not sent in time is given back in an UNDELIVERED event: a stale order is never sent, and no message is silently lost.
+     * Messages sent while down, or before the first OPEN: refused with WSR_ESTATE, or queued up to this many bytes or 65,536
+     * messages (then WSR_EFULL), each for queue_ttl_ns. They are sent in order with the OPEN; what is not sent in time is given
+     * back in an UNDELIVERED event: a stale order is never sent, and no message is silently lost. What was sent before the loss
+     * is not queued again: the record says what may not have arrived.
      */
     size_t queue_bytes_max;           /* [0: refused] */
     uint64_t queue_ttl_ns;            /* [1 s] */
-    uint64_t age_max_ns;              /* a connection this old is succeeded by a new one (wsr_succeed) [no limit] */
+    uint64_t age_max_ns;              /* a connection this old, or up to a twentieth less, is succeeded (wsr_succeed) [no limit] */
     uint64_t handover_ns;             /* how long the old one stays open beside its successor, before it is closed with 1000 [5 s] */
 } wsr_reconnect;
 
@@ -69,7 +72,12 @@ typedef struct wsr_connect_config {
     uint64_t connect_timeout_ns; /* resolving the name and connecting, all addresses together [10 s] */
     uint64_t proxy_timeout_ns;   /* the proxy's handshake [10 s] */
     uint64_t tls_timeout_ns;     /* the TLS handshake [10 s] */
-    uint32_t redirects_max;   /* 3xx answers followed without reconnect.on; never from wss to ws [0: refused] */
+    /*
+     * 3xx answers followed without reconnect.on [0: refused]. With it the policy counts them. Each is told by a RECONNECTING event
+     * (FOLLOW), and goes for one attempt, or connection: what is lost there comes back to the URL. Never from wss to ws; to
+     * another origin without user, password, and Authorization, Proxy-Authorization and Cookie lines.
+     */
+    uint32_t redirects_max;
     wsr_reconnect reconnect;
     wsr_socket_options socket;
     const char *source;       /* connect from this numeric address; addresses of the other family are passed over [NULL: the system's choice] */
@@ -117,8 +125,9 @@ static inline const wsr_reconnecting *wsr_event_reconnecting(const wsr_event *ev
 }
 
 /*
- * Says yes to an ASK, or gives what a RENEW asked for; or, while it waits for its next attempt, has that made at once. headers:
- * take the place of the configured ones (fresh credentials), from now on; NULL: as they are. To say no: wsr_close or wsr_abort.
+ * Says yes to an ASK (the attempt then comes when its row of the policy says), or gives what a RENEW asked for; or, while it waits
+ * for its next attempt, has that made at once. headers: take the place of the configured ones (fresh credentials), from now on;
+ * NULL: as they are. To say no: wsr_close or wsr_abort; and without an answer in time CLOSED tells of what was lost.
  * Returns 0, WSR_ESTALE, WSR_ESTATE (it is not waiting), WSR_ECONFIG, WSR_ENOMEM.
  */
 WSR_API WSR_MUST_USE int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, const char *headers);
@@ -127,8 +136,8 @@ WSR_API WSR_MUST_USE int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, co
  * Make before break: connects a successor by the same config and policy, beside the open connection. When that is there: OPEN of
  * the successor with WSR_EVENT_SUCCESSOR and this conn as its token; hand over, then wsr_close this one (the engine does, with
  * 1000, handover_ns later). From this call on it is the successor that comes back when lost; this one's end is CLOSED.
- * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or no client's, or succeeded already), WSR_ELIMIT, WSR_ENOMEM. *successor is
- * written only on success.
+ * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or no client's, or succeeded already, or what it succeeded is not closed yet),
+ * WSR_ELIMIT, WSR_ENOMEM. *successor is written only on success.
  */
 WSR_API WSR_MUST_USE int wsr_succeed(wsr_engine *engine, wsr_conn conn, wsr_conn *successor);
 
