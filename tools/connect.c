@@ -26,6 +26,7 @@ struct arguments {
     wsr_tls_config tls;
     struct buffer urls, headers, subprotocols; /* as the library takes them: joined */
     struct buffer shown_url;                   /* the first, without user and password */
+    unsigned urls_n;
     bool wait_asked;
 };
 
@@ -60,7 +61,7 @@ static const struct argp_option argp_options[] = {
     {"ping", KEY_PING, "TIME", 0, "ping after this long a silence, and give up when there is none for as long again (40s, 120s)", 4},
     {"reconnect", KEY_RECONNECT, "PROFILE", OPTION_ARG_OPTIONAL,
      "come back when the connection is lost, as `wsring explain' says: default; persistent (after 1000, too); fast", 4},
-    {"max-age", KEY_MAX_AGE, "TIME", 0, "replace a connection this old by a new one before it is cut; with --reconnect", 4},
+    {"max-age", KEY_MAX_AGE, "TIME", 0, "with --reconnect: replace a connection this old by a new one, before somebody cuts it", 4},
     {NULL, 0, NULL, 0, "What is said on standard error", 6},
     {"verbose", 'v', NULL, 0, "what was agreed on, and the headers of the answer", 6},
     {"quiet", 'q', NULL, 0, "nothing about the connection: the exit code says it", 6},
@@ -137,6 +138,7 @@ static void add_url(struct argp_state *state, struct arguments *a, const char *v
         argp_error(state, "'%s' is no URL to connect to: %s", value, fault);
     if (buffer_len(&a->urls) == 0)
         add_without_user(&a->shown_url, value);
+    a->urls_n++;
     buffer_add_format(&a->urls, "%s%s", buffer_len(&a->urls) > 0 ? " " : "", value);
 }
 
@@ -235,6 +237,17 @@ static error_t parse_connection(int key, char *value, struct argp_state *state)
     return 0;
 }
 
+/* What can be said only of all of them. */
+static void check(struct argp_state *state, const struct arguments *a)
+{
+    if (a->urls_n > WSR_POLICY_ENDPOINTS_MAX)
+        argp_error(state, "more than %u URLs", WSR_POLICY_ENDPOINTS_MAX);
+    if (a->urls_n > 1 && !a->options.connect.reconnect.on)
+        argp_error(state, "several URLs are for --reconnect to choose from");
+    if (a->options.connect.reconnect.age_max_ns > 0 && !a->options.connect.reconnect.on)
+        argp_error(state, "--max-age is for --reconnect");
+}
+
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *a = state->input;
@@ -247,6 +260,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "where to? give a URL such as ws://127.0.0.1:8080/ or wss://example.com/feed");
+        return 0;
+    case ARGP_KEY_END:
+        check(state, a);
         return 0;
     default:
         return parse_messages(key, value, state) == 0 || parse_connection(key, value, state) == 0 ? 0 : ARGP_ERR_UNKNOWN;

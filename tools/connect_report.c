@@ -184,6 +184,27 @@ static void add_trouble(struct buffer *line, const wsr_close_record *r)
     buffer_add_format(line, " (%s)", wsr_error_name(r->cause));
 }
 
+/* The URLs were looked at before, so what the library does not take is one of the other options. */
+enum connect_exit report_not_begun(const struct connect_options *options, int error)
+{
+    switch (error) {
+    case WSR_EURL:
+        cmd_complain("connect", "--proxy %s: not as in http://HOST:PORT or socks5://HOST:PORT", options->connect.proxy);
+        return CONNECT_USAGE;
+    case WSR_EINVAL:
+        cmd_complain("connect", "--address %s: not a numeric IPv4 or IPv6 address", options->connect.address);
+        return CONNECT_USAGE;
+    case WSR_ECONFIG:
+        cmd_complain("connect", "a --subprotocol must be a token and be there once, an --origin one line, a --header none of those that the handshake "
+                                "has itself (Host, Upgrade, Sec-WebSocket-Key ...); and no --proxy leads to a ws+unix URL");
+        return CONNECT_USAGE;
+    default:
+        cmd_complain("connect", "cannot begin: %s (%s)%s%s", wsr_error_text(error), wsr_error_name(error), error == WSR_ESYS ? ": " : "",
+                     error == WSR_ESYS ? strerror(errno) : "");
+        return CONNECT_FAILED;
+    }
+}
+
 void report_open(const struct connect_options *options, const wsr_engine *engine, const wsr_event *event, const char *url)
 {
     const wsr_response *response = wsr_event_response(event);

@@ -377,9 +377,7 @@ int session_run(const struct connect_options *options, wsr_engine *engine, const
 
     int result = wsr_connect(engine, &options->connect, &s.conn);
     if (result < 0) {
-        cmd_complain("connect", "%s: %s (%s)%s%s", shown_url, wsr_error_text(result), wsr_error_name(result), result == WSR_ESYS ? ": " : "",
-                     result == WSR_ESYS ? strerror(errno) : "");
-        s.exit = result == WSR_EURL || result == WSR_ECONFIG || result == WSR_EINVAL ? CONNECT_USAGE : CONNECT_FAILED;
+        s.exit = report_not_begun(options, result);
         s.closed = true;
     }
     signals_watch(engine);
