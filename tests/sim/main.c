@@ -5,7 +5,7 @@
  *
  * Plays K worlds (1) from seed N (1), each of at least S turns (500), in J processes (1), and says at the end what happened in
  * them: every kind of fault, counted. At the first world that breaks a rule, aborts, or hangs for a minute it says so, how to
- * play it again, and ends with exit code 1; 2: wrong arguments. --trace writes all that happens in them to the standard error. --tls plays them
+ * play it again, and ends with exit code 1; 2: wrong arguments. An interrupt or SIGTERM has it stop early and tell. --trace writes all that happens in them to the standard error. --tls plays them
  * over TLS, which takes longer, cannot be read along on the wire, and replays only nearly: how long a signature is, is chance.
  */
 #ifndef _GNU_SOURCE
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +63,13 @@ static void add(void *to, const void *from, size_t bytes)
 /* ---- playing ---- */
 
 static struct job *own;
+static volatile sig_atomic_t stopping;
+
+static void stop(int number)
+{
+    (void)number;
+    stopping = 1;
+}
 
 static void broken(const char *text)
 {
@@ -81,7 +89,7 @@ static void play(struct job *job, unsigned number)
     const wsr_tls_config client = {.size = sizeof client, .role = WSR_CLIENT, .verify_none = true};
     if (options.tls && (wsr_tls_open(&config.server_tls, &server, NULL, 0) < 0 || wsr_tls_open(&config.client_tls, &client, NULL, 0) < 0))
         broken("no TLS");
-    for (uint64_t i = number; i < options.count; i += options.jobs) {
+    for (uint64_t i = number; i < options.count && !stopping; i += options.jobs) {
         atomic_store(&job->seed, options.seed + i);
         config.seed = options.seed + i;
         chaos_world(&config);
@@ -113,6 +121,10 @@ static bool watch(struct job *jobs)
     for (unsigned running = options.jobs; running > 0;) {
         int status;
         const pid_t pid = waitpid(-1, &status, WNOHANG);
+        for (unsigned i = 0; i < options.jobs && stopping == 1; i++)
+            if (jobs[i].pid != 0)
+                (void)kill(jobs[i].pid, SIGTERM);
+        stopping *= 2; /* told once */
         for (unsigned i = 0; i < options.jobs; i++) {
             if (pid > 0 && jobs[i].pid == pid) {
                 running--;
@@ -297,6 +309,8 @@ int main(int argc, char **argv)
         return 1;
     }
     const double begun = now();
+    (void)signal(SIGINT, stop);
+    (void)signal(SIGTERM, stop);
     for (unsigned i = 0; i < options.jobs; i++) {
         const pid_t pid = fork();
         if (pid < 0) {
@@ -304,6 +318,7 @@ int main(int argc, char **argv)
             return 1;
         }
         if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             play(&jobs[i], i);
             _exit(0);
         }
