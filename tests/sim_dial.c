@@ -15,7 +15,7 @@
 
 #include <errno.h>
 
-#include "client/dial.h"
+#include "client/client.h"
 #include "lib/failing.h"
 #include "lib/one.h"
 #include "sim/sim.h"
@@ -225,11 +225,46 @@ static void an_address_that_hangs_has_250_ms(void **unused)
     open_one(&o, 10);
     sim_name("server.example", 0, NULL, "2001:db8::1 10.0.0.1");
     sim_place("2001:db8::1", UINT64_MAX, 0);
-    connect_to(&o, "server.example", o.port);
+    wsr_conn conn = connect_to(&o, "server.example", o.port);
     expect_about(time_to_open(&o), 250 * MS);
     assert_int_equal(sim_calls(SIM_SOCKET), 2);
     one_poll(&o, SECOND);
     assert_int_equal(o.closed, 0);
+    assert_int_equal(sim_calls(SIM_CANCEL), 1); /* who lost is called back, and leaves nothing */
+    assert_null(wsr_table_find(o.engine, conn)->client->dial.room);
+    one_close(&o);
+}
+
+/* Families take turns although the resolver puts them one behind the other. */
+static void the_other_family_is_second(void **unused)
+{
+    (void)unused;
+    struct one o;
+    open_one(&o, 9);
+    sim_name("server.example", 0, NULL, "2001:db8::1 2001:db8::2 2001:db8::3 10.0.0.1");
+    sim_place("2001:db8::1", UINT64_MAX, 0);
+    sim_place("2001:db8::2", UINT64_MAX, 0);
+    sim_place("2001:db8::3", UINT64_MAX, 0);
+    connect_to(&o, "server.example", o.port);
+    expect_about(time_to_open(&o), 250 * MS);
+    one_close(&o);
+}
+
+/* Without multishot a poll of the resolver's descriptor is armed again, and must not find what was there before. */
+static void an_answer_is_news_once(void **unused)
+{
+    (void)unused;
+    struct one o;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.ring_without = WSR_WITHOUT_MULTISHOT;
+    sim_reset(8);
+    one_open(&o, &config);
+    sim_name("server.example", 10 * MS, NULL, "10.0.0.1");
+    connect_to(&o, "server.example", o.port);
+    time_to_open(&o);
+    const uint64_t enters = sim_stats.enters;
+    one_poll(&o, 10 * SECOND);
+    assert_true(sim_stats.enters - enters < 50);
     one_close(&o);
 }
 
@@ -647,6 +682,8 @@ int main(void)
         cmocka_unit_test(a_late_answer_is_dropped),
         cmocka_unit_test(no_resolver_is_an_end_like_others),
         cmocka_unit_test(an_address_that_hangs_has_250_ms),
+        cmocka_unit_test(the_other_family_is_second),
+        cmocka_unit_test(an_answer_is_news_once),
         cmocka_unit_test(one_that_fails_is_followed_at_once),
         cmocka_unit_test(the_first_may_win_after_others_were_begun),
         cmocka_unit_test(all_fail_and_the_record_says_how),

@@ -235,6 +235,7 @@ static void test_bad(void **state)
         {"ws://[1:2:3:4:5:6:7:8:9]/", "no IPv6"},
         {"ws://[1:2:3:4:5:6:7:8::]/", "no IPv6"},
         {"ws://[1:2:3:4:5:6:7:1.2.3.4]/", "no IPv6"},
+        {"ws://[1:2:3:4:5:6::1.2.3.4]/", "no IPv6"}, /* "::" stands for one group at least */
         {"ws://[::1.2.3]/", "no IPv6"},
         {"ws://[12345::]/", "no IPv6"},
         {"ws://[1:]/", "no IPv6"},
