@@ -44,7 +44,7 @@ static int keep_texts(wsr_engine *engine, struct wsr_client *client)
     client->texts_bytes = urls_bytes + overrides_bytes;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         client->texts_bytes += text_bytes(*texts[i]);
-    client->texts = engine->allocator->alloc(engine->allocator->context, client->texts_bytes);
+    client->texts = wsr_pool_get_exact(&engine->env.pool, client->texts_bytes);
     if (client->texts == NULL)
         return WSR_ENOMEM;
     client->urls = (struct wsr_url *)(void *)client->texts;
@@ -345,8 +345,7 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
         errno = -error;
         return WSR_ESYS;
     }
-    const wsr_allocator *allocator = engine->allocator;
-    struct wsr_client *client = allocator->alloc(allocator->context, sizeof *client);
+    struct wsr_client *client = wsr_pool_get_exact(&engine->env.pool, sizeof *client);
     if (client == NULL)
         return WSR_ENOMEM;
     memset(client, 0, sizeof *client);
@@ -370,13 +369,13 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
 
 void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
 {
-    const wsr_allocator *allocator = engine->allocator;
+    struct wsr_pool *pool = &engine->env.pool;
     wsr_comeback_free(engine, client);
     wsr_dial_fini(engine, &client->dial);
     wsr_tls_release(client->tls);
     if (client->texts != NULL)
-        allocator->release(allocator->context, client->texts, client->texts_bytes);
-    allocator->release(allocator->context, client, sizeof *client);
+        wsr_pool_put_exact(pool, client->texts, client->texts_bytes);
+    wsr_pool_put_exact(pool, client, sizeof *client);
 }
 
 int wsr_client_begin(wsr_engine *engine, struct wsr_client *client, unsigned endpoint, wsr_conn *out)
