@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -730,6 +732,55 @@ static void test_a_broken_reload_changes_nothing(void **state)
     wsr_tls_release(client);
 }
 
+struct shaker {
+    pthread_t thread;
+    struct wsr_tls *server, *client;
+    atomic_uint *left;
+};
+
+static void *shake_on(void *context)
+{
+    struct shaker *shaker = context;
+    for (unsigned i = 0; i < 60; i++) {
+        struct pair pair;
+        open_pair(&pair, shaker->server, shaker->client);
+        shake(&pair, 1000);
+        if (pair.client.session.state != WSR_TLS_OPEN || pair.server.session.state != WSR_TLS_OPEN)
+            abort(); /* cmocka's asserts are for one thread */
+        close_pair(&pair);
+    }
+    wsr_tls_release(shaker->server);
+    wsr_tls_release(shaker->client);
+    atomic_fetch_sub(shaker->left, 1);
+    return NULL;
+}
+
+/* One wsr_tls, many threads: each has its hold, and none is disturbed by reloads. */
+static void test_threads_and_reloads(void **state)
+{
+    (void)state;
+    wsr_tls_config server_config = SERVER, client_config = CLIENT;
+    struct wsr_tls *server = open_tls(&server_config), *client = open_tls(&client_config);
+    struct shaker shakers[3];
+    atomic_uint left = 3;
+    for (unsigned i = 0; i < 3; i++) {
+        shakers[i] = (struct shaker){.server = wsr_tls_hold(server), .client = wsr_tls_hold(client), .left = &left};
+        assert_int_equal(pthread_create(&shakers[i].thread, NULL, shake_on, &shakers[i]), 0);
+    }
+    unsigned reloads = 0;
+    while (atomic_load(&left) > 0) {
+        assert_int_equal(wsr_tls_reload(server, NULL, 0), WSR_OK);
+        assert_int_equal(wsr_tls_reload(client, NULL, 0), WSR_OK);
+        reloads++;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(shakers[i].thread, NULL);
+    assert_true(reloads > 0);
+    assert_int_equal(atomic_load(&server->holds), 1);
+    wsr_tls_release(server);
+    wsr_tls_release(client);
+}
+
 /* What is logged is in the form that Wireshark reads. */
 static void test_key_log(void **state)
 {
@@ -842,6 +893,7 @@ int main(void)
         cmocka_unit_test(test_what_a_client_remembers),
         cmocka_unit_test(test_configurations_refused),
         cmocka_unit_test(test_a_broken_reload_changes_nothing),
+        cmocka_unit_test(test_threads_and_reloads),
         cmocka_unit_test(test_key_log),
         cmocka_unit_test(test_no_memory_for_chunks),
     };
