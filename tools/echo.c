@@ -216,13 +216,21 @@ static void on_closed(struct echo *echo, const wsr_event *event)
     }
 }
 
+/* The first one can come in its connection's first batch, and was written down before on_open had set a user pointer. */
+static void echo_message(struct echo *echo, const wsr_event *event)
+{
+    wsr_event message = *event;
+    if (message.user == NULL)
+        message.user = wsr_user(echo->engine, event->conn);
+    if (message.user != NULL) /* else on_open aborted it */
+        on_message(echo, &message);
+}
+
 static void handle(struct echo *echo, const wsr_event *event)
 {
     switch (event->type) {
     case WSR_EVENT_MESSAGE:
-        /* Without a user pointer: on_open aborted it. */
-        if (event->user != NULL)
-            on_message(echo, event);
+        echo_message(echo, event);
         break;
     case WSR_EVENT_WRITABLE:
         on_writable(echo, event);

@@ -52,7 +52,7 @@ typedef struct wsr_event {
     int32_t error;       /* CLOSED: the record's cause, a wsr_error */
     uint32_t reserved2;
     wsr_conn conn;
-    void *user;          /* as set by wsr_set_user */
+    void *user;          /* as set by wsr_set_user before the poll; a first message can be in one batch with OPEN: wsr_user knows then */
     wsr_span data;
     uint64_t time_ns;    /* CLOCK_MONOTONIC, or the now_ns of the feed: when the batch with its last byte was taken in */
     uint64_t token;      /* OPEN with SUCCESSOR: the wsr_conn to leave; else 0 */
