@@ -18,6 +18,7 @@
 
 #include "tools/cmd.h"
 #include "tools/echo.h"
+#include "tools/host.h"
 #include "tools/parse.h"
 #include "tools/signals.h"
 #include "tools/tls.h"
@@ -27,6 +28,7 @@ enum { THREADS_MAX = SIGNALS_ENGINES_MAX, LIST_BYTES = 4096 };
 struct arguments {
     struct echo_config echo;
     wsr_tls_config tls;
+    struct host_options host;
     unsigned threads;
     bool quiet, stats, connections_asked;
     char subprotocols[LIST_BYTES], origins[LIST_BYTES], paths[LIST_BYTES];
@@ -44,7 +46,7 @@ struct server {
 
 enum {
     KEY_THREADS = 1, KEY_MESSAGE_MAX, KEY_CONNECTIONS, KEY_IDLE, KEY_PING_INTERVAL, KEY_PING_TIMEOUT, KEY_DRAIN_TIMEOUT, KEY_DRAIN_SPREAD,
-    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_MEMORY_MAX, KEY_WAIT, KEY_SPIN, KEY_STATS
+    KEY_SUBPROTOCOL, KEY_ORIGIN, KEY_PATH, KEY_NO_DEFLATE, KEY_DEFLATE_LEVEL, KEY_DEFLATE_TAKEOVER, KEY_STATS
 };
 
 static const struct argp_option options[] = {
@@ -59,14 +61,11 @@ static const struct argp_option options[] = {
     {"deflate-level", KEY_DEFLATE_LEVEL, "N", 0, "0: fast; 1 to 9: zlib's levels, smaller and much slower (0)", 2},
     {"deflate-takeover", KEY_DEFLATE_TAKEOVER, NULL, 0, "let messages refer back to earlier ones: smaller, for some 120 KiB a connection", 2},
     {"connections", KEY_CONNECTIONS, "N", 0, "most connections at once, each thread (16384)", 2},
-    {"memory-max", KEY_MEMORY_MAX, "SIZE", 0, "memory for messages and outboxes, each thread; short of it the largest connections give way (1GiB)", 2},
     {"idle-timeout", KEY_IDLE, "TIME", 0, "close a connection that was silent this long, in spite of pings (120s)", 2},
     {"ping-interval", KEY_PING_INTERVAL, "TIME", 0, "ping a connection that was silent this long (a third of the idle time)", 2},
     {"ping-timeout", KEY_PING_TIMEOUT, "TIME", 0, "close a connection that is silent for this long after a ping (the idle time)", 2},
     {"drain-timeout", KEY_DRAIN_TIMEOUT, "TIME", 0, "how long connections may take to close after the first signal (10s)", 3},
     {"drain-spread", KEY_DRAIN_SPREAD, "TIME", 0, "spread the 1001 closes over this long, against a herd (0)", 3},
-    {"wait", KEY_WAIT, "HOW", 0, "latency: look for a while before sleeping, which takes a core; throughput: sleep at once; auto: as events come (auto)", 3},
-    {"spin", KEY_SPIN, "TIME", 0, "how long to look before sleeping (50us)", 3},
     {"stats", KEY_STATS, NULL, 0, "print the engine's counters at the end", 4},
     {"quiet", 'q', NULL, 0, "no summary at the end", 4},
     {"verbose", 'v', NULL, 0, "a line for each connection that opens or ends, on standard error", 4},
@@ -83,17 +82,6 @@ static void add_item(struct argp_state *state, const char *option, char list[LIS
         argp_error(state, "%s '%s': empty, or has a comma, or all together are longer than %d bytes", option, item, LIST_BYTES - 1);
 }
 
-static bool parse_wait(const char *text, wsr_wait_mode *out)
-{
-    static const char *const names[] = {"auto", "latency", "throughput"};
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        *out = (wsr_wait_mode)i;
-        if (strcmp(names[i], text) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool is_address(const char *text)
 {
     unsigned char room[16];
@@ -108,6 +96,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->tls;
+        a->host.engine = engine;
+        a->host.listen = &a->echo.listen;
+        state->child_inputs[1] = &a->host;
         break;
     case 'H':
         if (!is_address(value))
@@ -174,18 +165,6 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_PATH:
         add_item(state, "--path", a->paths, &a->echo.listen.paths, value);
         break;
-    case KEY_MEMORY_MAX:
-        if (!parse_size(value, &engine->memory_bytes_max) || engine->memory_bytes_max == 0)
-            argp_error(state, "--memory-max %s: not a size such as 64MiB, 1GiB", value);
-        break;
-    case KEY_WAIT:
-        if (!parse_wait(value, &engine->wait))
-            argp_error(state, "--wait %s: not auto, latency or throughput", value);
-        break;
-    case KEY_SPIN:
-        if (!parse_duration(value, &engine->spin_ns) || engine->spin_ns == 0 || engine->spin_ns > 10 * UINT64_C(1000000000))
-            argp_error(state, "--spin %s: not a time such as 50us, 1ms, and at most 10s", value);
-        break;
     case KEY_STATS:
         a->stats = true;
         break;
@@ -194,6 +173,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case 'v':
         a->echo.verbose = true;
+        break;
+    case ARGP_KEY_END:
+        if (a->echo.listen.fd != 0 && a->threads > 1)
+            argp_error(state, "--inherit: one thread only can have the socket");
         break;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': unexpected; everything is an option here", value);
@@ -204,7 +187,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
-static const struct argp_child children[] = {{&tls_server_argp, 0, "TLS:", 3}, {0}};
+static const struct argp_child children[] = {{&tls_server_argp, 0, "TLS:", 3}, {&host_argp, 0, "Host:", 3}, {0}};
 
 static const struct argp argp = {
     options, parse_option, "",
