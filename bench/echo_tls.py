@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lib.certificate import make_certificate
 from lib.machine import choose_cores, describe, headline, stolen_share
 from lib.peers import find_peers
 from lib.servers import Server, end_on_signals
@@ -25,16 +26,6 @@ WAITED_WARNING = 0.05
 # name, connections, payload bytes; one message in flight on each connection. The goal: CPU per message of ours over theirs, at most.
 SCENARIOS = [("20Bx100", 100, 20), ("1KiBx200", 200, 1024), ("64KiBx20", 20, 65536)]
 WANTED = 1.00
-
-
-def make_certificate(folder):
-    """A P-256 key and a certificate for it, in one PEM file."""
-    key, certificate, both = folder / "key.pem", folder / "certificate.pem", folder / "both.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
-                   check=True, capture_output=True)
-    both.write_bytes(certificate.read_bytes() + key.read_bytes())
-    return both
 
 
 def servers_for(options, certificate):

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib import scenarios, verify
+from lib.certificate import make_certificate
 from lib.machine import choose_cores, describe, headline, stolen_share
 from lib.peers import find_peers, first_line
 from lib.report import draw_costs, goal, missing_goal, print_scenario, ratio_goal, summarise
@@ -36,8 +37,8 @@ DESCRIPTORS = 12000
 class Bench:
     """The run: its plan, who takes part, and what was found so far."""
 
-    def __init__(self, plan, host):
-        self.plan = plan
+    def __init__(self, plan, host, certificate):
+        self.plan, self.certificate = plan, certificate
         self.serve = [str(plan.build / "wsring"), "serve", "--host", "127.0.0.1", "--port", "{port}", "--quiet"]
         self.peers, self.absent = [], {}
         self.goals = []
@@ -47,7 +48,8 @@ class Bench:
     def ours(self, scenario=None):
         if scenario and scenario.program == "fan_load":
             return Server(OURS, "ws", [str(self.plan.build / "bench/fan"), "{port}"])
-        return Server(OURS, "ws", self.serve + (scenario.serve if scenario else []))
+        return Server(OURS, "ws", self.serve + (scenario.serve if scenario else []) +
+                      (["--tls-cert", str(self.certificate)] if scenario and scenario.tls else []))
 
     def raws(self, payload):
         sizes = ["--port", "{port}", "--in", str(frame_bytes(payload, True)), "--out", str(frame_bytes(payload, False))]
@@ -57,13 +59,18 @@ class Bench:
     def servers(self, scenario):
         """Who takes part in every round, and who now and then."""
         everybody = [self.ours(scenario)] + (self.raws(scenario.raw_payload) if scenario.raw_payload >= 0 else [])
-        everybody += [peer.server(scenario.deflate) for peer in self.peers
-                      if (peer.deflate or not scenario.deflate) and (peer.fan or scenario.program != "fan_load")]
+        everybody += [peer.server(scenario.deflate, self.certificate if scenario.tls else None) for peer in self.peers
+                      if not peer.lacks & needs(scenario)]
         return [s for s in everybody if s.name in HOSTS], [s for s in everybody if s.name not in HOSTS]
 
     @staticmethod
     def say(text):
         print(text, flush=True)
+
+
+def needs(scenario):
+    """What a server must be able to, beyond echoing."""
+    return {what for what, needed in (("deflate", scenario.deflate), ("tls", scenario.tls), ("fan", scenario.program == "fan_load")) if needed}
 
 
 # --- Who is here, and does it do what it is to be timed for ---------------------------------------------------------------------
@@ -76,7 +83,7 @@ class Extra:
         self.name, _, command = text.partition("=")
         if not self.name or "{port}" not in command:
             raise SystemExit(f"--peer {text}: NAME=COMMAND is wanted, with {{port}} in it")
-        self.command, self.deflate, self.fan = command.split(), True, True
+        self.command, self.lacks = command.split(), {"tls"}
 
     def is_here(self):
         return True
@@ -84,7 +91,7 @@ class Extra:
     def version(self):
         return " ".join(self.command)
 
-    def server(self, deflate=False):
+    def server(self, deflate=False, _certificate=None):
         return Server(self.name, "ws", self.command + (["--deflate"] if deflate else []))
 
 
@@ -98,12 +105,21 @@ def trouble(server, core, check):
     return ""
 
 
+def compressed(port):
+    verify.check_echo(port, deflate=True)
+
+
+def sealed(port):
+    verify.check_echo(port, tls=True)
+
+
 def verify_ours(bench):
     """Our own, and the raw echoes, must be right: otherwise there is nothing to measure."""
     fan = next(scenario for scenario in SCENARIOS if scenario.program == "fan_load")
     raw_uring, raw_epoll = bench.raws(1024)
     sizes = frame_bytes(1024, True), frame_bytes(1024, False)
-    for server, check in ((bench.ours(), verify.check_echo), (bench.ours(), lambda port: verify.check_echo(port, True)),
+    tls = next(scenario for scenario in SCENARIOS if scenario.tls)
+    for server, check in ((bench.ours(), verify.check_echo), (bench.ours(), compressed), (bench.ours(tls), sealed),
                           (bench.ours(fan), verify.check_fan), (raw_uring, lambda port: verify.check_raw(port, *sizes)),
                           (raw_epoll, lambda port: verify.check_raw(port, *sizes))):
         wrong = trouble(server, bench.plan.server_core, check)
@@ -122,14 +138,12 @@ def verify_peers(bench, candidates):
         if wrong:
             bench.absent[peer.name] = wrong
             continue
-        wrong = trouble(peer.server(), core, verify.check_fan)
-        if wrong:
-            peer.fan = False
-            bench.absent[peer.name + ", fan-out"] = wrong
-        wrong = trouble(peer.server(True), core, lambda port: verify.check_echo(port, True)) if peer.deflate else "has no compression"
-        if wrong:
-            peer.deflate = False
-            bench.absent[peer.name + ", compressed"] = wrong
+        for what, server, check in (("fan", peer.server(), verify.check_fan), ("deflate", peer.server(deflate=True), compressed),
+                                    ("tls", peer.server(certificate=bench.certificate), sealed)):
+            wrong = "" if what in peer.lacks else trouble(server, core, check)
+            if wrong:
+                peer.lacks.add(what)
+                bench.absent[f"{peer.name}, {what}"] = wrong
         bench.peers.append(peer)
         bench.document["versions"][peer.name] = peer.version()
 
@@ -351,7 +365,7 @@ def parse(arguments):
     return options
 
 
-def set_up(options):
+def set_up(options, folder):
     load_core, server_core, cores = choose_cores()
     host = describe(load_core, server_core, cores)
     print(headline(host))
@@ -362,7 +376,7 @@ def set_up(options):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit < DESCRIPTORS:
         print(f"warning: only {limit} descriptors a process (ulimit -Hn); idle and 20Bx1000 need {DESCRIPTORS}")
-    bench = Bench(plan, host)
+    bench = Bench(plan, host, make_certificate(Path(folder)))
     verify_ours(bench)
     candidates = [p for p in find_peers(plan.build) + [Extra(text) for text in options.peer] if p.name not in options.without]
     verify_peers(bench, candidates)
@@ -389,10 +403,7 @@ def write_results(bench, options):
     bench.say("results: " + ", ".join(written))
 
 
-def main():
-    options = parse(sys.argv[1:])
-    end_on_signals()
-    bench = set_up(options)
+def measure(bench, options):
     print_versions(bench)
     bench.plan.progress.estimate = estimate(bench, options.only)
     bench.say(f"{options.rounds} rounds of {options.seconds} s a server: about {bench.plan.progress.estimate / 60:.0f} minutes")
@@ -409,6 +420,13 @@ def main():
     bench.say(f"\nstolen by the hypervisor: {bench.document['stolen']:.1%} of all cores' time")
     write_results(bench, options)
     bench.say("\n".join(bench.goals))
+
+
+def main():
+    options = parse(sys.argv[1:])
+    end_on_signals()
+    with tempfile.TemporaryDirectory(prefix="wsring-bench-") as folder:
+        measure(set_up(options, folder), options)
 
 
 if __name__ == "__main__":

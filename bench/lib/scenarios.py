@@ -23,6 +23,7 @@ class Scenario:
     raw_payload: int = -1  # bytes of a message, where the raw echoes take part
     text: bool = False
     deflate: bool = False
+    tls: bool = False
     latency: bool = False  # one slice is a round
     slices: int = 10
     seconds_factor: float = 1.0  # longer or shorter than the others
@@ -30,15 +31,15 @@ class Scenario:
     serve: list = field(default_factory=list)  # options of `wsring serve`
 
 
-def echo(name, connections, payload, depth, goals, text=False, deflate=False):
+def echo(name, connections, payload, depth, goals, text=False, deflate=False, tls=False):
     size = f"{payload} B" if payload < 1024 else f"{payload >> 10} KiB" if payload < 1 << 20 else f"{payload >> 20} MiB"
     kind = "text" if text else "binary"
-    title = f"echo of {size}, {kind}{', compressed' if deflate else ''}, {connections} connections, {depth} in flight on each"
+    title = f"echo of {size}, {kind}{', compressed' if deflate else ', TLS_AES_128_GCM_SHA256' if tls else ''}, {connections} connections, {depth} in flight on each"
     arguments = ["--connections", connections, "--payload", payload, "--depth", depth]
     arguments += ["--text"] if text else []
-    arguments += ["--deflate"] if deflate else []
-    return Scenario(name, title, "echo_load", list(map(str, arguments)), goals=goals, raw_payload=-1 if deflate else payload, text=text,
-                    deflate=deflate)
+    arguments += ["--deflate"] if deflate else ["--tls"] if tls else []
+    return Scenario(name, title, "echo_load", list(map(str, arguments)), goals=goals, raw_payload=-1 if deflate or tls else payload, text=text,
+                    deflate=deflate, tls=tls, brakes=2 if tls else 1) # a load that seals works harder
 
 
 SCENARIOS = [
@@ -49,6 +50,8 @@ SCENARIOS = [
     echo("64KiBx20", 20, 65536, 1, {BETTER_RAW: 1.05, "bun": 0.27, "uws": 0.82}),
     echo("1MiBx4", 4, 1 << 20, 1, {BETTER_RAW: 1.10, "bun": 0.36, "uws": 0.60}, text=True),
     echo("deflate", 50, 1024, 1, {}, text=True, deflate=True),
+    echo("tls-20Bx100", 100, 20, 1, {}, tls=True),
+    echo("tls-64KiBx20", 20, 65536, 1, {}, tls=True),
     Scenario("fan-out", "64 B from one publisher to 1000 subscribers, by plain sends", "fan_load", ["--connections", "1000"],
              unit="delivery", units="deliveries", slices=5),
     Scenario("upgrade", "connect, upgrade, close; 32 at once", "upgrade_load", ["--connections", "32"], unit="upgrade", units="upgrades",

@@ -1,6 +1,7 @@
 """bench/lib/verify.py - does a server do what it is to be timed for? Every byte of a few messages, before anything is measured."""
 import os
 import socket
+import ssl
 import struct
 import zlib
 
@@ -17,8 +18,12 @@ class Wrong(Exception):
 class Client:
     """The least of a blocking WebSocket client."""
 
-    def __init__(self, port, path="/", deflate=False):
+    def __init__(self, port, path="/", deflate=False, tls=False):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # whose it is does not matter here
+            self.socket = context.wrap_socket(self.socket)
         self.received = b""
         offer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n" if deflate else ""
         self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -104,9 +109,9 @@ def check_message(client, opcode, payload):
         raise Wrong("does not compress what it sends")
 
 
-def check_echo(port, deflate=False):
+def check_echo(port, deflate=False, tls=False):
     """Raises Wrong, OSError."""
-    client = Client(port, deflate=deflate)
+    client = Client(port, deflate=deflate, tls=tls)
     try:
         for size in SIZES:
             check_message(client, BINARY_OPCODE, message(size, False))

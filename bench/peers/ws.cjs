@@ -1,13 +1,17 @@
 // The npm package ws on Node.js as a server for `make bench-net`; what all of these do: bench/README.md.
 'use strict';
+const { readFileSync } = require('node:fs');
 const { WebSocketServer } = require('ws');
 
 const port = Number(process.argv[2]);
 const perMessageDeflate = process.argv[3] === '--deflate' ? { threshold: 0 } : false;
+const certificate = process.argv[3] === '--tls' ? readFileSync(process.argv[4]) : undefined; // a PEM file with its key
+const { createServer } = require(certificate ? 'node:https' : 'node:http');
 const subscribers = new Set();
 
-const server = new WebSocketServer({ host: '127.0.0.1', port, backlog: 4096, perMessageDeflate, maxPayload: 16 << 20 },
-  () => console.log(`listening on ws://127.0.0.1:${port}`));
+const listener = createServer(certificate ? { cert: certificate, key: certificate } : {});
+const server = new WebSocketServer({ server: listener, perMessageDeflate, maxPayload: 16 << 20 });
+listener.listen(port, '127.0.0.1', 4096, () => console.log(`listening on ${certificate ? 'wss' : 'ws'}://127.0.0.1:${port}`));
 server.on('connection', (ws, request) => {
   ws.on('error', () => {});
   if (request.url === '/sub') {
