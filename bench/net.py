@@ -91,7 +91,8 @@ class Extra:
     def version(self):
         return " ".join(self.command)
 
-    def server(self, deflate=False, _certificate=None):
+    def server(self, deflate=False, certificate=None):
+        del certificate
         return Server(self.name, "ws", self.command + (["--deflate"] if deflate else []))
 
 
