@@ -70,7 +70,8 @@ bool wsr_front_suits(const wsr_tls *tls, wsr_role role)
     return tls == NULL || wsr_tls_role(tls) == role;
 }
 
-int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const char *host, uint16_t port, uint64_t timeout_ns)
+int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const char *host, uint16_t port,
+                       uint64_t timeout_ns)
 {
     int error = tls == NULL ? default_tls(engine, &tls) : WSR_OK;
     if (error == WSR_OK && !wsr_front_suits(tls, wsr_endpoint_role(&c->ep)))

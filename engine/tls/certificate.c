@@ -35,7 +35,8 @@ static int load_files(SSL_CTX *ctx, const char *certificate, const char *key, ch
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
         const int reason = ERR_GET_REASON(ERR_peek_error());
         const bool other = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH;
-        return wsr_tls_complain(why, cap, other ? "key %s is not that of certificate %s" : "key %s (of certificate %s) is no good, or encrypted",
+        return wsr_tls_complain(why, cap,
+                                other ? "key %s is not that of certificate %s" : "key %s (of certificate %s) is no good, or encrypted",
                                 key, certificate);
     }
     if (SSL_CTX_check_private_key(ctx) != 1)

@@ -40,7 +40,7 @@ struct wsr_tls {
     uint64_t remembered_ever;
 };
 
-/* A line for a person into why[cap], if there is room for one: printf's format, then OpenSSL's first reason if it has one. Returns WSR_ETLS. */
+/* A line for a person into why[cap], if there is one: as printf has it, then OpenSSL's first reason if it has one. Returns WSR_ETLS. */
 int wsr_tls_complain(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- certificate.c: what comes from files, or is made instead. 0, or WSR_ETLS and why. ---- */

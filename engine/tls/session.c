@@ -1,5 +1,5 @@
 /*
- * tls/session.c - see session.h. OpenSSL reads from the caller's slice and writes into chunks, through a BIO of our own.
+ * tls/session.c - see session.h. OpenSSL reads from the caller's slice and writes into chunks, through a BIO of our own (bio.h).
  *
  * Plaintext goes where its ciphertext lay: OpenSSL copies a record out of there before it decrypts it, and a plaintext is shorter
  * than its record. So what is read never catches up with what is still to be read, but for a record whose beginning was read by an
@@ -16,135 +16,18 @@
 #include <string.h>
 
 #include "tls/alert.h"
+#include "tls/bio.h"
 #include "tls/context.h"
 
-#define RECORD_HEAD 5u
 /* A record is so much longer than its plaintext: header 5 and tag 16, and more but for ChaCha20 in TLS 1.2 (RFC 7905). */
 #define RECORD_GAIN_MIN 21u
 /* With AES-GCM in TLS 1.2 (RFC 5288), 8 bytes of nonce too; TLS 1.3 has 22. */
 #define RECORD_GAIN_MAX 29u
 #define RECORD_PLAIN_MAX 16384u
-/* Handshakes and alerts: a certificate chain is 2 to 6 KiB. */
-#define OUT_BYTES (4096u - sizeof(struct wsr_chunk))
-
-/* ---- in: what is known of the record under way ---- */
-
-static void see_record(struct wsr_tls_record *record, const uint8_t *p, size_t len)
-{
-    while (len > 0) {
-        size_t take;
-        if (record->head_len < RECORD_HEAD) {
-            take = RECORD_HEAD - record->head_len < len ? RECORD_HEAD - record->head_len : len;
-            memcpy(record->head + record->head_len, p, take);
-            record->head_len = (uint8_t)(record->head_len + take);
-            if (record->head_len == RECORD_HEAD)
-                record->left = (uint32_t)record->head[3] << 8 | record->head[4];
-        } else {
-            take = record->left < len ? record->left : len;
-            record->left -= (uint32_t)take;
-        }
-        p += take;
-        len -= take;
-        if (record->head_len == RECORD_HEAD && record->left == 0)
-            record->head_len = 0;
-    }
-}
-
-/* Bytes of the body of the record under way, once its header is there. */
-static uint32_t body_bytes(const struct wsr_tls_record *record)
-{
-    return (uint32_t)record->head[3] << 8 | record->head[4];
-}
-
-/* So much of it has come that its plaintext may not fit into the rest's place. */
-static bool is_carried(const struct wsr_tls_record *record)
-{
-    return record->head_len == RECORD_HEAD && RECORD_HEAD + body_bytes(record) - record->left > RECORD_GAIN_MIN;
-}
-
-/* ---- the BIO ---- */
-
-static int bio_read(BIO *bio, char *to, size_t cap, size_t *n)
-{
-    struct wsr_tls_session *session = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    *n = cap < session->in_len ? cap : session->in_len;
-    if (*n == 0) {
-        BIO_set_retry_read(bio);
-        return 0;
-    }
-    memcpy(to, session->in, *n);
-    see_record(&session->record, session->in, *n);
-    session->in += *n;
-    session->in_len -= *n;
-    return 1;
-}
-
-/* A chunk at output's end, with room for `bytes` at least. */
-static struct wsr_chunk *out_append(struct wsr_tls_session *session, size_t bytes)
-{
-    struct wsr_chunk *chunk = wsr_pool_get(session->pool, bytes);
-    if (chunk == NULL)
-        return NULL;
-    if (session->out == NULL)
-        session->out = chunk;
-    else
-        session->out_tail->next = chunk;
-    session->out_tail = chunk;
-    return chunk;
-}
-
-static int bio_write(BIO *bio, const char *p, size_t len, size_t *n)
-{
-    struct wsr_tls_session *session = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    *n = 0;
-    while (*n < len) {
-        struct wsr_chunk *tail = session->out != NULL ? session->out_tail : NULL;
-        if (tail == NULL || wsr_chunk_room(tail) == 0)
-            tail = out_append(session, len - *n > OUT_BYTES ? len - *n : OUT_BYTES);
-        if (tail == NULL) {
-            session->no_memory = true;
-            return 0;
-        }
-        size_t take = len - *n < wsr_chunk_room(tail) ? len - *n : wsr_chunk_room(tail);
-        memcpy(tail->data + tail->len, p + *n, take);
-        tail->len += take;
-        *n += take;
-    }
-    return 1;
-}
-
-static long bio_control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio, (void)number, (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static int bio_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-static BIO_METHOD *bio_method;
-static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wsring slices");
-    if (method == NULL)
-        return;
-    BIO_meth_set_read_ex(method, bio_read);
-    BIO_meth_set_write_ex(method, bio_write);
-    BIO_meth_set_ctrl(method, bio_control);
-    BIO_meth_set_create(method, bio_create);
-    bio_method = method;
-}
 
 /* ---- what goes wrong ---- */
 
-/* SSL_get_error looks at what is in the thread's queue, whoever put it there. Mostly there is nothing, and clearing takes 16 times as long. */
+/* SSL_get_error looks at what is in the thread's queue, whoever put it there. Mostly there is nothing; clearing takes 16 times as long. */
 static void begin_errors(void)
 {
     if (ERR_peek_error() != 0)
@@ -261,17 +144,6 @@ static void shake(struct wsr_tls_session *session)
         judge(session, result);
 }
 
-static int attach_bio(struct wsr_tls_session *session)
-{
-    pthread_once(&bio_once, make_method);
-    BIO *bio = bio_method != NULL ? BIO_new(bio_method) : NULL;
-    if (bio == NULL)
-        return WSR_ENOMEM;
-    BIO_set_data(bio, session);
-    SSL_set_bio(session->ssl, bio, bio); /* which takes the one reference there is */
-    return WSR_OK;
-}
-
 static int start_client(struct wsr_tls_session *session, const char *host, uint16_t port)
 {
     SSL_set_connect_state(session->ssl);
@@ -287,7 +159,7 @@ int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct w
 {
     ERR_clear_error();
     *session = (struct wsr_tls_session){.tls = wsr_tls_hold(tls), .pool = pool, .ssl = wsr_tls_new_ssl(tls)};
-    int error = session->ssl != NULL ? attach_bio(session) : WSR_ENOMEM;
+    int error = session->ssl != NULL ? wsr_tls_attach(session) : WSR_ENOMEM;
     if (error == WSR_OK) {
         SSL_set_app_data(session->ssl, session);
         SSL_set_info_callback(session->ssl, note_alert);
@@ -319,6 +191,12 @@ void wsr_tls_end(struct wsr_tls_session *session)
 
 /* ---- in ---- */
 
+/* So much of the record under way came before that its plaintext may not fit into the rest's place. */
+static bool is_carried(const struct wsr_tls_record *record)
+{
+    return record->head_len == WSR_TLS_RECORD_HEAD && WSR_TLS_RECORD_HEAD + wsr_tls_record_body(record) - record->left > RECORD_GAIN_MIN;
+}
+
 static size_t read_plain(struct wsr_tls_session *session, uint8_t *to, size_t cap)
 {
     size_t n = 0;
@@ -331,7 +209,7 @@ static size_t read_plain(struct wsr_tls_session *session, uint8_t *to, size_t ca
 /* The record whose beginning came before ends here: its plaintext in a chunk. NULL: there was none in it, or it failed. */
 static struct wsr_chunk *read_carried(struct wsr_tls_session *session)
 {
-    struct wsr_chunk *chunk = wsr_pool_get(session->pool, body_bytes(&session->record));
+    struct wsr_chunk *chunk = wsr_pool_get(session->pool, wsr_tls_record_body(&session->record));
     if (chunk == NULL) {
         set_failure(session, WSR_ENOMEM, "no memory for TLS");
         return NULL;
@@ -378,7 +256,7 @@ bool wsr_tls_reserve(struct wsr_tls_session *session, size_t plain_bytes, unsign
     const size_t bytes = plain_bytes + (plain_bytes / RECORD_PLAIN_MAX + writes) * RECORD_GAIN_MAX;
     if (session->out != NULL && wsr_chunk_room(session->out_tail) >= bytes)
         return true;
-    return out_append(session, bytes) != NULL;
+    return wsr_tls_append(session, bytes) != NULL;
 }
 
 bool wsr_tls_write(struct wsr_tls_session *session, wsr_slice plain)
@@ -408,7 +286,7 @@ void wsr_tls_notify(struct wsr_tls_session *session)
 
 bool wsr_tls_put(struct wsr_tls_session *session, wsr_slice bytes)
 {
-    struct wsr_chunk *chunk = out_append(session, bytes.len);
+    struct wsr_chunk *chunk = wsr_tls_append(session, bytes.len);
     if (chunk == NULL)
         return false;
     memcpy(chunk->data, bytes.ptr, bytes.len);

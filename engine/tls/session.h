@@ -56,7 +56,8 @@ wsr_role wsr_tls_role(const struct wsr_tls *tls);
  * sent), and port, by which with host sessions are remembered. A server: NULL and 0. A client's first message is in output then.
  * Returns 0, WSR_ENOMEM, WSR_ETLS (host can be no server's name).
  */
-WSR_MUST_USE int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const char *host, uint16_t port);
+WSR_MUST_USE int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const char *host,
+                               uint16_t port);
 void wsr_tls_end(struct wsr_tls_session *session);
 
 /* What wsr_tls_take made of its bytes. */
