@@ -87,6 +87,9 @@ static void leaving_is_the_last_word(void **unused)
             assert_int_equal(event->record.local_line, line);
             assert_true(strstr(event->record.local_file, "sim_comeback_calls") != NULL);
             assert_int_equal(wsr_abort(b.engine, b.conn), WSR_ESTALE);
+            wsr_engine_statistics stats;
+            wsr_engine_stats(b.engine, &stats, sizeof stats);
+            assert_int_equal(stats.handshakes_failed, when == LEAVE_IN_THE_ATTEMPT);
             const unsigned accepted = b.accepted;
             back_nothing(&b, 3600 * SECOND);
             assert_int_equal(b.accepted, accepted);
@@ -120,8 +123,8 @@ static void other_calls_do_nothing_while_down(void **unused)
     (void)lose_by(1001);
     back_pass(&b, SECOND);
     assert_int_equal(wsr_ping(b.engine, b.conn), WSR_ESTATE);
-    assert_int_equal(wsr_pause_read(b.engine, b.conn), WSR_OK);
     assert_int_equal(wsr_resume_read(b.engine, b.conn), WSR_OK);
+    assert_int_equal(wsr_pause_read(b.engine, b.conn), WSR_OK); /* what comes next is another connection */
     assert_int_equal(wsr_peer_address(b.engine, b.conn, text, sizeof text), WSR_ESTALE);
     assert_int_equal(wsr_round_trip_ns(b.engine, b.conn), 0);
     assert_int_equal(wsr_outbox_bytes(b.engine, b.conn), 0);
@@ -162,6 +165,7 @@ static void now_in_the_same_breath(void **unused)
     (void)unused;
     for (unsigned what = 0; what < 3; what++) {
         begin(BACK_HIGHEST);
+        b.config.reconnect.queue_bytes_max = 100;
         lose_while_sending();
         const uint64_t now_ns = sim_now_ns();
         if (what == 0) {
@@ -173,7 +177,11 @@ static void now_in_the_same_breath(void **unused)
             assert_int_equal(wsr_close(b.engine, b.conn, 1000, SLICE("")), WSR_ESTATE);
             assert_int_equal(wsr_abort(b.engine, b.conn), WSR_OK);
             assert_int_equal(back_now(&b, NULL), WSR_ESTATE);
+            assert_int_equal(wsr_send(b.engine, b.conn, WSR_TEXT, SLICE("x")), WSR_ESTATE);
             const struct back_event *event = back_next(&b, WSR_EVENT_CLOSED, SECOND);
+            wsr_engine_statistics stats;
+            wsr_engine_stats(b.engine, &stats, sizeof stats);
+            assert_int_equal(stats.messages_unconfirmed, 1);
             assert_int_equal(event->error, WSR_EABORTED);
             assert_int_equal(event->record.by, WSR_BY_LOCAL);
             assert_non_null(event->record.local_file);
@@ -294,6 +302,40 @@ static void limits_end_it(void **unused)
         assert_true(sim_now_ns() < begun_ns + 9 * SECOND);
     }
     assert_int_equal(b.events_n, 6); /* after 0.25, 0.75, 1.75, 3.75, 7.75 s; 8 more are too many */
+    back_close(&b);
+}
+
+/*
+ * Attempts that cannot even begin, and a policy without any delay: each is told in a batch of its own, since what an event points
+ * to is the connection's, and stays as long as that batch.
+ */
+static void attempts_that_fail_at_once_come_one_a_batch(void **unused)
+{
+    (void)unused;
+    wsr_event ev[4];
+    begin(BACK_HIGHEST);
+    const wsr_policy_override row = {WSR_CAUSE_REFUSED, {.retry = WSR_RETRY_BACKOFF, .jitter = WSR_JITTER_NONE}};
+    b.config.reconnect.overrides = &row;
+    b.config.reconnect.overrides_n = 1;
+    back_connect_open(&b);
+    uint64_t due_ns = lose_by(1001)->time_ns + 5 * SECOND;
+    b.random = BACK_NONE;
+    unsigned told = 0;
+    for (unsigned polls = 0; told < 20; polls++) {
+        int n = wsr_poll(b.engine, ev, 4, (int64_t)(10 * SECOND));
+        assert_true(n <= 1 && polls < 100);
+        if (n == 0)
+            continue;
+        const wsr_reconnecting *reconnecting = wsr_event_reconnecting(&ev[0]);
+        assert_non_null(reconnecting);
+        assert_int_equal(reconnecting->attempt, 2 + told++);
+        assert_int_equal(reconnecting->record->cause, WSR_ECONNECT);
+        assert_true(ev[0].time_ns >= due_ns);
+    }
+    b.random = BACK_LOWEST;
+    b.hurried_n = b.events_n;
+    back_pass(&b, 10 * MS);
+    assert_int_equal(b.events[b.events_n - 1].type, WSR_EVENT_OPEN);
     back_close(&b);
 }
 
@@ -457,6 +499,7 @@ int main(void)
         cmocka_unit_test(retry_after_is_obeyed),
         cmocka_unit_test(opening_forgives_nothing),
         cmocka_unit_test(limits_end_it),
+        cmocka_unit_test(attempts_that_fail_at_once_come_one_a_batch),
         cmocka_unit_test(another_endpoint_is_tried),
         cmocka_unit_test(a_redirect_is_followed_for_one_attempt),
         cmocka_unit_test(a_bad_redirect_ends_it),

@@ -118,6 +118,28 @@ static void a_stale_message_is_never_sent(void **unused)
     back_close(&b);
 }
 
+/* To the nanosecond: what falls due in the instant of the OPEN is too late, a nanosecond later it is not. */
+static void at_the_very_instant(void **unused)
+{
+    (void)unused;
+    uint64_t open_after_ns = 0;
+    for (unsigned run = 0; run < 3; run++) { /* runs of a seed are equal: the first shows when the OPEN comes */
+        go_down(1000, run == 0 ? 60 * SECOND : open_after_ns + run - 1);
+        const uint64_t sent_ns = sim_now_ns();
+        assert_int_equal(say("order"), WSR_OK);
+        back_pass(&b, 6 * SECOND);
+        bool returned = false;
+        for (; b.seen_n < b.events_n; b.seen_n++) {
+            returned |= b.events[b.seen_n].type == WSR_EVENT_UNDELIVERED;
+            if (b.events[b.seen_n].type == WSR_EVENT_OPEN)
+                open_after_ns = b.events[b.seen_n].time_ns - sent_ns;
+        }
+        assert_true(returned == (run == 1));
+        assert_string_equal(b.peer->got, run == 1 ? "" : "order|");
+        back_close(&b);
+    }
+}
+
 /* The connection is there in the same instant in which the message's time is up: judged by the nanosecond, whoever is looked at first. */
 static void the_last_nanosecond_counts(void **unused)
 {
@@ -160,13 +182,48 @@ static void a_full_queue_says_so_and_when_it_is_not(void **unused)
     given_back("1234", sent_ns + 3 * SECOND);
     given_back("1", sent_ns + 3 * SECOND);
     given_back("", sent_ns + 3 * SECOND);
-    (void)back_next(&b, WSR_EVENT_WRITABLE, MS);
+    (void)back_next(&b, WSR_EVENT_WRITABLE, MS); /* once */
     assert_int_equal(say("1234567890"), WSR_OK);
     assert_int_equal(say("x"), WSR_EFULL);
     (void)back_next(&b, WSR_EVENT_OPEN, 3 * SECOND);
     (void)back_next(&b, WSR_EVENT_WRITABLE, 2 * MS);
     back_nothing(&b, 5 * SECOND);
     assert_string_equal(b.peer->got, "1234567890|");
+    back_close(&b);
+}
+
+static void room_is_told_of_once(void **unused)
+{
+    (void)unused;
+    go_down(10, SECOND);
+    const uint64_t sent_ns = sim_now_ns();
+    assert_int_equal(say("1234567890"), WSR_OK);
+    assert_int_equal(say("x"), WSR_EFULL);
+    given_back("1234567890", sent_ns + SECOND);
+    (void)back_next(&b, WSR_EVENT_WRITABLE, MS);
+    const uint64_t again_ns = sim_now_ns();
+    assert_int_equal(say("y"), WSR_OK);
+    given_back("y", again_ns + SECOND);
+    (void)back_next(&b, WSR_EVENT_OPEN, 5 * SECOND);
+    back_nothing(&b, 5 * SECOND);
+    back_close(&b);
+}
+
+/* What no outbox would take is not queued for one. */
+static void a_message_beyond_the_outbox_is_refused_at_once(void **unused)
+{
+    (void)unused;
+    const wsr_config config = {.size = sizeof config, .limits = {.outbox_bytes_max = 10}};
+    sim_reset(1);
+    back_open(&b, &config);
+    b.config.reconnect.queue_bytes_max = 1000;
+    back_connect(&b);
+    assert_int_equal(say("12345678901"), WSR_ETOOBIG);
+    assert_int_equal(say("1234567890"), WSR_OK);
+    assert_int_equal(say("1234567890"), WSR_OK); /* both go, although together they are more: they were accepted */
+    (void)back_next(&b, WSR_EVENT_OPEN, SECOND);
+    back_nothing(&b, 5 * SECOND);
+    assert_string_equal(b.peer->got, "1234567890|1234567890|");
     back_close(&b);
 }
 
@@ -265,6 +322,9 @@ int main(void)
         cmocka_unit_test(a_stale_message_is_never_sent),
         cmocka_unit_test(the_last_nanosecond_counts),
         cmocka_unit_test(a_full_queue_says_so_and_when_it_is_not),
+        cmocka_unit_test(at_the_very_instant),
+        cmocka_unit_test(room_is_told_of_once),
+        cmocka_unit_test(a_message_beyond_the_outbox_is_refused_at_once),
         cmocka_unit_test(empty_messages_are_counted),
         cmocka_unit_test(the_end_gives_everything_back),
         cmocka_unit_test(a_refusal_for_good_gives_everything_back),

@@ -195,6 +195,31 @@ static void who_does_not_come_back_may_be_succeeded(void **unused)
     back_close(&b);
 }
 
+/* The policy goes over as a whole: its overrides, too, when what they were copied to is gone. */
+static void the_policy_goes_over(void **unused)
+{
+    (void)unused;
+    wsr_conn successor;
+    begin();
+    const wsr_policy_override row = {WSR_CAUSE_4XXX, {.retry = WSR_RETRY_BACKOFF, .first_min_ns = SECOND, .first_max_ns = 2 * SECOND}};
+    b.config.reconnect.overrides = &row;
+    b.config.reconnect.overrides_n = 1;
+    back_connect_open(&b);
+    struct back_peer *old_peer = b.peer;
+    assert_int_equal(wsr_succeed(b.engine, b.conn, &successor), WSR_OK);
+    (void)back_next(&b, WSR_EVENT_OPEN, SECOND);
+    back_peer_gone(old_peer, false);
+    (void)back_next(&b, WSR_EVENT_CLOSED, SECOND);
+    back_connect(&b); /* whoever takes the slot and the memory */
+    (void)back_next(&b, WSR_EVENT_OPEN, SECOND);
+    b.peer = b.peer == &b.peers[1] ? &b.peers[0] : &b.peers[1];
+    assert_true(b.peer->open);
+    back_close_frame(&b, 4001);
+    const struct back_event *event = back_next(&b, WSR_EVENT_RECONNECTING, SECOND);
+    assert_int_equal(event->reconnecting.delay_ns, 2 * SECOND);
+    back_close(&b);
+}
+
 static void where_there_is_no_room_for_two(void **unused)
 {
     (void)unused;
@@ -311,6 +336,30 @@ static void a_host_has_a_bucket_by_itself(void **unused)
         assert_in_range(counts[i], 5, 8); /* 6.4 */
 }
 
+/* A host that keeps its clients waiting keeps nobody else's. */
+static void another_host_has_another_bucket(void **unused)
+{
+    (void)unused;
+    static const char *const urls[] = {"ws://127.0.0.1:9000/", "ws://127.0.0.1:9001/", "ws://127.0.0.2:9000/", "ws://127.0.0.1:9000/again"};
+    begin();
+    b.random = BACK_LOWEST;
+    back_unlisten(&b);
+    for (unsigned i = 0; i < 100; i++) {
+        b.config.url = urls[0];
+        back_connect(&b);
+        (void)back_next(&b, WSR_EVENT_RECONNECTING, SECOND);
+        assert_int_equal(wsr_abort(b.engine, b.conn), WSR_OK);
+        (void)back_next(&b, WSR_EVENT_CLOSED, SECOND);
+    }
+    for (unsigned i = 1; i < 4; i++) {
+        b.config.url = urls[i];
+        back_connect(&b);
+        const struct back_event *event = back_next(&b, WSR_EVENT_RECONNECTING, SECOND);
+        assert_true(i == 3 ? event->reconnecting.delay_ns > 10 * MS : event->reconnecting.delay_ns == 0);
+    }
+    back_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,10 +368,12 @@ int main(void)
         cmocka_unit_test(the_old_one_s_end_is_its_end),
         cmocka_unit_test(a_successor_queues),
         cmocka_unit_test(who_does_not_come_back_may_be_succeeded),
+        cmocka_unit_test(the_policy_goes_over),
         cmocka_unit_test(where_there_is_no_room_for_two),
         cmocka_unit_test(age_has_a_limit),
         cmocka_unit_test(a_crowd_shares_a_bucket),
         cmocka_unit_test(a_host_has_a_bucket_by_itself),
+        cmocka_unit_test(another_host_has_another_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,6 +187,7 @@ static void attempt(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
 {
     struct wsr_comeback *comeback = c->client->comeback;
     comeback->waits = WSR_WAITS_NOT;
+    c->state &= (uint16_t)~(unsigned)WSR_CONN_PAUSED; /* the answer must be read */
     errno = ENOMEM;
     int error = wsr_client_attempt(engine, c, comeback->decision.endpoint);
     if (error == WSR_OK)

@@ -25,7 +25,7 @@ static int draw(void *context, uint8_t *out, size_t n)
     const struct back *b = context;
     for (size_t i = 0; i < n; i++)
         out[i] = b->random == BACK_LOWEST ? 0 : b->random == BACK_HIGHEST ? 0xFF : (uint8_t)sim_random();
-    return 0;
+    return b->random == BACK_NONE ? -1 : 0;
 }
 
 /* ---- opening ---- */
@@ -60,6 +60,7 @@ void back_unlisten(struct back *b)
 
 void back_connect(struct back *b)
 {
+    b->hurried_n = b->events_n;
     assert_int_equal(wsr_connect(b->engine, &b->config, &b->conn), WSR_OK);
 }
 
@@ -268,8 +269,12 @@ static void turn(struct back *b, uint64_t ns)
 static uint64_t step_ns(const struct back *b, uint64_t left_ns)
 {
     const struct back_event *last = b->events_n > 0 ? &b->events[b->events_n - 1] : NULL;
-    uint64_t step = last != NULL && last->type == WSR_EVENT_CLOSED ? left_ns : LOOK_NS;
-    if (last != NULL && last->type == WSR_EVENT_RECONNECTING && b->hurried_n != b->events_n) {
+    uint64_t step = LOOK_NS;
+    if (last == NULL || b->hurried_n == b->events_n)
+        return step < left_ns ? step : left_ns;
+    if (last->type == WSR_EVENT_CLOSED)
+        return left_ns;
+    if (last->type == WSR_EVENT_RECONNECTING) {
         const uint64_t due_ns = last->time_ns + last->reconnecting.delay_ns;
         if (due_ns > sim_now_ns() + LOOK_NS)
             step = due_ns - sim_now_ns();

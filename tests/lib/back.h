@@ -13,7 +13,7 @@
 /* A timer fires at its time or up to a tick of 2^20 ns later, and the server looks every 100 us. */
 #define LATE (MS + 500000)
 
-enum back_random { BACK_LOWEST, BACK_HIGHEST, BACK_SEEDED }; /* what the policy draws */
+enum back_random { BACK_LOWEST, BACK_HIGHEST, BACK_SEEDED, BACK_NONE }; /* what the policy draws; NONE: there are no random bytes */
 
 enum { BACK_EVENTS = 1024, BACK_PEERS = 8 };
 
@@ -60,7 +60,7 @@ struct back {
     struct back_peer peers[BACK_PEERS];
     struct back_peer *peer; /* the last that was accepted */
     unsigned accepted, requests;
-    unsigned hurried_n;  /* how many events there were at the last back_now */
+    unsigned hurried_n;  /* how many events there were when something was begun that none of them tells of */
 };
 
 /* Opens the engine (config may be NULL) and listens on port 9000. config.url and reconnect.on are set: change what you like. */
