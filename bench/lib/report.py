@@ -55,9 +55,11 @@ def print_scenario(scenario, rounds, summary):
         print_latency(summary)
     else:
         print_closed(scenario, summary)
-    waited = max(s["load_waited"] for s in summary.values())
+    waited = max((s["load_waited"] for s in summary.values()), default=0)
     if waited > WAITED_WARNING:
         print(f"  warning: other programs took the load's core for {waited:.0%} of the time; the medians bear some of that, not much")
+    if scenario.latency and any(s["rounds"] < len(rounds) for s in summary.values()):
+        print("  rounds in which other programs got in the way of a server, or of the load, are left out of its figures")
     sys.stdout.flush()
 
 

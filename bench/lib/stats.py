@@ -52,6 +52,11 @@ def usage(rounds, name):
     }
 
 
+def disturbed(piece):
+    """The share of the time that another program had a core which the server or the load was ready to run on."""
+    return (piece["server_wait_ns"] + piece["load_wait_ns"]) / piece["seconds"] / 1e9
+
+
 def better(rounds, a, b, figure=cpu_us):
     """Which of two servers needs less."""
     return a if statistics.median(paired(rounds, a, b, figure)) <= 1 else b
