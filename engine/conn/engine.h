@@ -81,6 +81,8 @@ struct wsr_connection {
     uint8_t small_reads; /* direct.c: in a row */
     uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
     bool live;       /* not free */
+    bool fed;        /* something was received since it was last on the starved list, or ever */
+    bool hungry;     /* is there, and has got nothing since it was there before: it goes first */
     bool queues;     /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
 };
 
@@ -198,6 +200,7 @@ struct wsr_engine {
     struct wsr_table table;
     struct wsr_wheel wheel;
     struct wsr_conn_list dirty, pending, starved, shaking;
+    uint32_t hungry_n; /* of the starved */
     uint32_t *held; /* [buffers_n]: holds on each receive buffer by the events of the current batch */
     uint32_t buffers_n;
     uint64_t now_ns;
@@ -293,6 +296,12 @@ void wsr_input_pause(wsr_engine *engine, struct wsr_connection *c);
 void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c);
 /* Arms the receives that starved, as far as there are buffers. */
 void wsr_input_feed_starved(wsr_engine *engine);
+
+/* Those who starved and are to be armed at the next turn, for others go before them: no wait may come between. */
+static inline bool wsr_input_owes_turn(const wsr_engine *engine)
+{
+    return engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0;
+}
 /* Arms the receive if it should be and is not. */
 void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first);
 

@@ -168,6 +168,9 @@ static void starve(wsr_engine *engine, struct wsr_connection *c)
         return;
     engine->stats.starved++;
     c->state |= WSR_CONN_STARVED;
+    c->hungry = !c->fed;
+    engine->hungry_n += c->hungry;
+    c->fed = false;
     wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
 }
 
@@ -177,6 +180,7 @@ void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct ws
         wsr_conn_disarmed(c, WSR_ARMED_RECEIVE);
     bool gone = (c->state & WSR_CONN_LET_GO) != 0;
     if ((completion->flags & WSR_COMPLETION_BYTES) != 0) {
+        c->fed = true;
         if (gone)
             wsr_ring_release(engine->ring, completion->buffer);
         else
@@ -280,6 +284,8 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)
 static void revive(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state &= (uint16_t)~(unsigned)WSR_CONN_STARVED;
+    engine->hungry_n -= c->hungry;
+    c->hungry = false;
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         wsr_conn_retire(engine, c);
         return;
@@ -291,8 +297,15 @@ static void revive(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_input_feed_starved(wsr_engine *engine)
 {
-    while (engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0)
-        revive(engine, wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next)));
+    /* A peer that has much to send takes all buffers there are, in one turn: who got nothing the last time has one of its own. */
+    const bool some_hunger = engine->hungry_n > 0;
+    for (uint32_t n = engine->starved.n; n > 0 && wsr_ring_buffers_free(engine->ring) > 0; n--) {
+        struct wsr_connection *c = wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next));
+        if (some_hunger && !c->hungry && (c->state & WSR_CONN_LET_GO) == 0)
+            wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
+        else
+            revive(engine, c);
+    }
 
     struct wsr_shedding *shedding = &engine->shedding;
     if (shedding->on && !shedding->some_left)

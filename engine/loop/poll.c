@@ -236,7 +236,8 @@ int wsr_flush(wsr_engine *engine)
         arm_timer(engine);
     wsr_output_kick(engine);
     int error = wsr_ring_submit(engine->ring);
-    wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->shaking.n > 0 || engine->wake_owed);
+    wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->shaking.n > 0 || engine->wake_owed ||
+                                        wsr_input_owes_turn(engine));
     return error;
 }
 

@@ -86,7 +86,7 @@ static int spin_then_block(wsr_engine *engine, uint64_t until_ns)
 
 int wsr_wait(wsr_engine *engine, uint64_t deadline_ns)
 {
-    if (engine->pending.n > 0 || engine->shaking.n > 0 || engine->wake_owed)
+    if (engine->pending.n > 0 || engine->shaking.n > 0 || engine->wake_owed || wsr_input_owes_turn(engine))
         return wsr_ring_submit(engine->ring);
     const uint64_t next_ns = wsr_wheel_next_ns(&engine->wheel);
     const uint64_t until_ns = next_ns < deadline_ns ? next_ns : deadline_ns;
