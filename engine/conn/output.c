@@ -60,6 +60,12 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
             wsr_conn_pending(engine, c);
     } else if (completion->res != -EINTR && completion->res != -EAGAIN) {
         wsr_endpoint_send_failed(&c->ep, batch, completion->res == 0 ? EPIPE : -completion->res);
+        /*
+         * Armed anew it looks what is there: a reset that came together with bytes does not wake a receive that has taken those
+         * (seen on 6.18), and then only a deadline would end this.
+         */
+        if (c->ep.close.state == WSR_CS_BROKEN)
+            (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
     }
     wsr_conn_after(engine, c);
 }
