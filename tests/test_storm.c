@@ -64,6 +64,7 @@ struct storm {
     double owed;         /* messages to be sent by now */
     uint64_t sender_ns;
     struct storm_counts due, actual, expected;
+    struct storm_lateness lateness; /* of this outage */
     uint64_t late_ns[CLIENTS_MAX * ROUNDS_MAX * 4];
     unsigned late_n;
     /* the books */
@@ -118,6 +119,7 @@ static void attempt_ended(struct storm *s, struct client *c, uint64_t now_ns)
         return;
     s->attempts++;
     s->too_early += now_ns < c->due_ns;
+    storm_late(&s->lateness, c->due_ns - s->drained_ns, now_ns - c->due_ns);
     storm_count(&s->actual, c->attempt, now_ns - s->drained_ns);
     s->late_ns[s->late_n++ % (sizeof s->late_ns / sizeof s->late_ns[0])] = now_ns - c->due_ns;
 }
@@ -300,6 +302,7 @@ static void restart(struct storm *s, unsigned round)
 {
     const struct plan *plan = s->plan;
     s->lost_n = 0;
+    memset(&s->lateness, 0, sizeof s->lateness);
     const uint64_t back = s->back;
     s->drained_ns = cmd_now_ns();
     storm_server_drain(&s->servers[round]);
@@ -314,8 +317,17 @@ static void restart(struct storm *s, unsigned round)
     assert_int_equal(s->back - back, plan->clients);
     const uint64_t up_ns = s->servers[round + 1].listening_ns - s->drained_ns;
     qsort(s->lost_ns, s->lost_n, sizeof s->lost_ns[0], by_time);
-    storm_predict(&s->expected, &(struct storm_outage){s->lost_ns, s->lost_n, up_ns, up_ns + (is_busy(round + 1) ? plan->busy_ns : 0), &s->reconnect,
-                                                       plan->bucket_attempts, plan->bucket_burst}, 60, round + 1);
+    const struct storm_outage outage = {
+        .lost_ns = s->lost_ns,
+        .clients = s->lost_n,
+        .up_ns = up_ns,
+        .busy_until_ns = up_ns + (is_busy(round + 1) ? plan->busy_ns : 0),
+        .lateness = &s->lateness,
+        .policy = &s->reconnect,
+        .bucket_attempts = plan->bucket_attempts,
+        .bucket_burst = plan->bucket_burst,
+    };
+    storm_predict(&s->expected, &outage, 60, round + 1);
     printf("restart %2u: down for %.2f s%s; the last client is back %.2f s after the drain began\n", round + 1, (double)up_ns / 1e9,
            is_busy(round + 1) ? ", then busy for a while" : "", (double)s->last_back_ns / 1e9);
     fflush(stdout);

@@ -28,6 +28,22 @@ void storm_count(struct storm_counts *counts, uint32_t attempt, uint64_t at_ns)
         counts->at[attempt - 1][bucket]++;
 }
 
+void storm_late(struct storm_lateness *lateness, uint64_t due_ns, uint64_t late_ns)
+{
+    const uint64_t i = due_ns / STORM_LATE_NS;
+    if (i < STORM_LATES) {
+        lateness->sum_ns[i] += late_ns;
+        lateness->n[i]++;
+    }
+}
+
+/* When an attempt's outcome is known: later than it was due, by as much as others' of that time were. */
+static uint64_t known_at(const struct storm_lateness *lateness, uint64_t due_ns)
+{
+    const uint64_t i = due_ns / STORM_LATE_NS;
+    return i < STORM_LATES && lateness->n[i] > 0 ? due_ns + lateness->sum_ns[i] / lateness->n[i] : due_ns;
+}
+
 /* ---- virtual time ---- */
 
 struct loss {
@@ -90,10 +106,11 @@ static void run(struct storm_counts *counts, const struct storm_outage *outage, 
         const wsr_decision d = wsr_policy_lost(&policies[loss.client], loss.at_ns, loss.cause, retry_after);
         const uint64_t due_ns = loss.at_ns + d.delay_ns + wsr_bucket_take(&bucket, loss.at_ns);
         storm_count(counts, d.attempt, due_ns);
-        if (due_ns < outage->up_ns)
-            put(agenda, (struct loss){due_ns, loss.client, WSR_CAUSE_REFUSED});
-        else if (due_ns < outage->busy_until_ns)
-            put(agenda, (struct loss){due_ns, loss.client, WSR_CAUSE_HTTP_503});
+        const uint64_t known_ns = known_at(outage->lateness, due_ns);
+        if (known_ns < outage->up_ns)
+            put(agenda, (struct loss){known_ns, loss.client, WSR_CAUSE_REFUSED});
+        else if (known_ns < outage->busy_until_ns)
+            put(agenda, (struct loss){known_ns, loss.client, WSR_CAUSE_HTTP_503});
     }
 }
 

@@ -14,11 +14,24 @@ enum {
 
 #define STORM_BUCKET_NS UINT64_C(100000000)
 
+/* How late this host was about its attempts, on average: those due in each 20 ms. A host that is busy is late for all alike. */
+enum { STORM_LATES = 2000 };
+
+#define STORM_LATE_NS UINT64_C(20000000)
+
+struct storm_lateness {
+    uint64_t sum_ns[STORM_LATES];
+    uint32_t n[STORM_LATES];
+};
+
+void storm_late(struct storm_lateness *lateness, uint64_t due_ns, uint64_t late_ns);
+
 /* One outage; times from its beginning. */
 struct storm_outage {
     const uint64_t *lost_ns; /* rising: of each client */
     unsigned clients;
     uint64_t up_ns, busy_until_ns; /* refused before up; 503 with Retry-After until busy_until */
+    const struct storm_lateness *lateness;
     const wsr_reconnect *policy;
     uint32_t bucket_attempts, bucket_burst; /* a second; full at the beginning */
 };
