@@ -129,7 +129,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
+.PHONY: attack soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
 	bench-echo bench-simd bench-frame bench-deflate bench bench-net install uninstall clean help
 
 ##@ Build
@@ -244,7 +244,15 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call say,LD,$@)
 	$(call ld_c,$(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(LIBS_SIM))
 
-sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel (build/MODE/tests/sim_engine SEED replays a run)
+sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel, and build/MODE/sim: worlds full of faults, by the million (sim --seed N --count K)
+
+attack: all ## ten kinds of attack on wsring serve, and what a valid client saw meanwhile (loopback, about three minutes)
+	@tests/attack $(B) $(ARGS)
+
+MINUTES ?= 60
+soak: all $(B)/bench/soak ## CONNECTIONS (10000) for MINUTES (60): a quarter TLS, a quarter compressed; build/MODE/soak/report.svg
+	@tools/setup.sh soak
+	@MINUTES='$(MINUTES)' tests/soak $(B)
 
 storm: ## 2,000 clients, their server restarted ten times: who comes back, and when (and 100,000 in virtual time); about two minutes
 	@tools/setup.sh test

@@ -109,6 +109,12 @@ needs_bench()
     needs_npm bench/peers
 }
 
+needs_soak()
+{
+    needs_build
+    need gnuplot-nox has_command gnuplot
+}
+
 needs_coverage()
 {
     needs_test
@@ -200,8 +206,8 @@ install_npm_peers()
 }
 
 case $purpose in
-build | test | bench | coverage | fuzz | lint | neon | fresh) ;;
-*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh" >&2; exit 2 ;;
+build | test | bench | coverage | fuzz | lint | neon | fresh | soak) ;;
+*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh|soak" >&2; exit 2 ;;
 esac
 
 changed=0
