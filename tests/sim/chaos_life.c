@@ -158,10 +158,11 @@ static void play_stranger(struct chaos_life *life)
     uint8_t bytes[512];
     if (sim_chance(50)) /* some never read */
         (void)sim_peer_read(life->peer, bytes, sizeof bytes);
-    if (life->script == STRANGER_GARBAGE) {
+    if (life->script == STRANGER_GARBAGE && life->at < 8) { /* on a host that moves a byte a turn more of it takes for ever */
         for (unsigned i = 0; i < sizeof bytes; i++)
             bytes[i] = (uint8_t)sim_random();
-        (void)sim_peer_write(life->peer, bytes, sim_below(sizeof bytes));
+        (void)sim_peer_write(life->peer, bytes, sim_below(chaos.size_max < sizeof bytes ? chaos.size_max : sizeof bytes));
+        life->at++;
     } else if (life->script == STRANGER_HALF) {
         (void)write_on(life, request, sizeof request / 2);
     } else if (life->script > STRANGER_GARBAGE && life->at < sizeof request - 1) {
