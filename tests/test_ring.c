@@ -2,6 +2,7 @@
  * tests/test_ring.c - the ring on the real kernel: every script with every combination of fallbacks, and what only a
  * real kernel can show: refusals, a foreign epoll loop, descriptors running out, opening on another thread.
  */
+#include "ring/uring.h"
 #include "ring/compat.h"
 #include "ring/ring.h"
 
@@ -388,6 +389,28 @@ static void test_addresses(void **state)
     wsr_sys_close(first);
 }
 
+/* From its first submit on: what nobody here does the kernel refuses, whoever asks. */
+static void a_ring_can_do_no_more_than_is_asked_of_it(void **unused)
+{
+    (void)unused;
+    struct wsr_ring *ring;
+    assert_int_equal(wsr_ring_open(&ring, NULL, NULL), 0);
+    assert_int_equal(wsr_ring_submit(ring), 0);
+    struct iovec memory = {&memory, sizeof memory};
+    assert_int_equal(io_uring_register((unsigned)ring->io.ring_fd, IORING_REGISTER_BUFFERS, &memory, 1), -EACCES);
+    struct io_uring_sqe *sqe = wsr_ring_free_entry(ring);
+    assert_non_null(sqe);
+    io_uring_prep_nop(sqe);
+    sqe->user_data = 7;
+    ring->in_flight++;
+    assert_int_equal(wsr_ring_wait(ring, 1000000000), 0);
+    struct wsr_completion completion;
+    assert_true(wsr_ring_next(ring, &completion));
+    assert_int_equal(completion.tag, 7);
+    assert_int_equal(completion.res, -EACCES);
+    wsr_ring_close(ring);
+}
+
 int main(void)
 {
     static struct scripted scripted[64 * WITHOUT_ALL];
@@ -401,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_config),       cmocka_unit_test(test_report),        cmocka_unit_test(test_other_thread),
         cmocka_unit_test(test_send_whole),
         cmocka_unit_test(test_accept_limit),  cmocka_unit_test(test_addresses),
+        cmocka_unit_test(a_ring_can_do_no_more_than_is_asked_of_it),
     };
     size_t n = 0;
     for (unsigned i = 0; i < ring_scripts_n; i++) {

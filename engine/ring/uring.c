@@ -11,6 +11,7 @@
 
 #include "base/pool.h"
 #include "ring/probe.h"
+#include "ring/restrict.h"
 #include "ring/sys.h"
 
 #define CLOSE_WAIT_NS 100000000 /* one round of waiting for cancelled operations, ... */
@@ -126,6 +127,7 @@ int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, s
 /* SINGLE_ISSUER binds the ring to the thread that enables it; the registered descriptor is also a thread's own. */
 static int claim(struct wsr_ring *ring)
 {
+    (void)wsr_restrict(&ring->io); /* a kernel or sandbox that refuses has a ring that can do more, not one that cannot be used */
     int error = wsr_uring_enable(&ring->io);
     if (error != 0)
         return failed(error);

@@ -149,15 +149,31 @@ void sim_rings_reset_all(void)
 
 /* ---- registration ---- */
 
+/* What may be queued from now on: what a kernel refuses is a violation here. */
+static int restrict_ring(struct sim_ring *ring, const struct io_uring_restriction *allowed, unsigned n)
+{
+    if (ring->enabled)
+        return -EBADFD;
+    ring->restricted = true;
+    for (unsigned i = 0; i < n; i++) {
+        if (allowed[i].opcode == IORING_RESTRICTION_SQE_OP)
+            ring->operations_allowed |= UINT64_C(1) << allowed[i].sqe_op;
+        else if (allowed[i].opcode == IORING_RESTRICTION_SQE_FLAGS_ALLOWED)
+            ring->flags_allowed |= allowed[i].sqe_flags;
+    }
+    return 0;
+}
+
 int io_uring_register(unsigned fd, unsigned opcode, const void *argument, unsigned n)
 {
     struct sim_file *file = sim_file_of((int)fd);
-    (void)argument, (void)n;
     int error = sim_injected(SIM_REGISTER);
     if (error != 0)
         return -error;
     if (file == NULL || file->kind != SIM_FILE_RING)
         return -EBADF;
+    if (opcode == IORING_REGISTER_RESTRICTIONS)
+        return restrict_ring(file->ring, argument, n);
     if (opcode != IORING_REGISTER_ENABLE_RINGS)
         sim_violation("io_uring_register %u is none the simulator knows", opcode);
     if (file->ring->enabled)

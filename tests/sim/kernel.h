@@ -113,7 +113,9 @@ struct sim_ring {
     struct io_uring *io;
     struct sim_file *file;
     unsigned index; /* for traces */
-    bool enabled;
+    bool enabled, restricted;
+    uint64_t operations_allowed; /* bits by opcode, if restricted */
+    uint8_t flags_allowed;
     void *memory;
     struct sim_file *event; /* registered eventfd */
     struct sim_op *ops;

@@ -297,6 +297,8 @@ void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe)
     bool wants_file = sqe->opcode != IORING_OP_TIMEOUT && sqe->opcode != IORING_OP_ASYNC_CANCEL;
     struct sim_file *file = wants_file ? sim_file_of(sqe->fd) : NULL;
     sim_note("ring %u: %s %llx fd %d", ring->index, kinds[kind].name, (unsigned long long)sqe->user_data, sqe->fd);
+    if (ring->restricted && ((ring->operations_allowed >> sqe->opcode & 1) == 0 || (sqe->flags & ~ring->flags_allowed) != 0))
+        sim_violation("%s, flags %x, on a ring that was restricted to others", kinds[kind].name, sqe->flags);
     if (wants_file && file == NULL) {
         if (sqe->fd != -1) /* -1 is how the ring itself takes back what it had queued */
             sim_violation("%s on descriptor %d, which is not open", kinds[kind].name, sqe->fd);
