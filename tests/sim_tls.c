@@ -211,6 +211,9 @@ static void a_changed_byte_is_answered_with_an_alert(void **state)
     turn(&s);
     assert_int_equal(s.raw.alert, 20);
     assert_int_equal(s.o.messages, 0);
+    assert_int_equal(s.o.closed, 0);
+    sim_peer_shutdown(s.peer);
+    one_poll(&s.o, 5 * MS);
     assert_int_equal(s.o.closed, 1);
     assert_int_equal(s.o.record.cause, WSR_ETLS);
     assert_int_equal(s.o.record.tls_alert, 20);
@@ -258,6 +261,11 @@ static void clear_http_gets_an_answer_it_can_read(void **state)
     const char *body = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length: ");
     assert_true(body != NULL && length != NULL && strtoul(length + 16, NULL, 10) == strlen(body + 4));
     assert_int_equal(sim_peer_read(s.peer, answer, sizeof answer), 0);
+    /* What it sends meanwhile is thrown away, and if it never ends, the deadline ends it. */
+    assert_int_equal(sim_peer_write(s.peer, one_request, strlen(one_request)), (ptrdiff_t)strlen(one_request));
+    one_poll(&s.o, 1 * SECOND);
+    assert_int_equal(s.o.closed, 0);
+    one_poll(&s.o, 60 * SECOND);
     assert_int_equal(s.o.closed, 1);
     assert_int_equal(s.o.record.cause, WSR_ETLS);
     assert_int_equal(s.o.record.http_status, 400);

@@ -53,7 +53,7 @@ check "a client without tickets: not resumed, but served" answered
 # --- No TLS at all -----------------------------------------------------------------------------------------------------
 
 exec 4<>"/dev/tcp/127.0.0.1/$port"
-printf "$request" >&4
+printf "$request" >&4 # line by line: what comes behind the first is still taken, or the answer would be lost
 timeout 20 cat <&4 >"$tmp/out"
 exec 4>&-
 check "HTTP in the clear gets an answer that says so" eval 'out_has "^HTTP/1.1 400 Bad Request" && out_has "This port speaks TLS"'

@@ -22,7 +22,7 @@ enum stage {
     STAGE_PROXY,
     STAGE_SHAKING, /* TLS's handshake */
     STAGE_OPEN,
-    STAGE_FAILED   /* an alert is still to be sent */
+    STAGE_FAILED   /* an alert is still to be sent, or was, and the peer's end is awaited */
 };
 
 struct wsr_front {
@@ -154,6 +154,15 @@ static bool has_output(const struct wsr_front *front)
     return front->flying != NULL || front->session.out != NULL;
 }
 
+/*
+ * Having said why it failed, a server awaits the end of the client's stream, at most close_timeout_ns: closed with bytes of it
+ * unread, TCP would take the alert back.
+ */
+static bool lingers(const struct wsr_connection *c)
+{
+    return wsr_endpoint_role(&c->ep) == WSR_SERVER && (c->state & WSR_CONN_ENDED) == 0;
+}
+
 /* Ends the connection as `error`; an alert that is still to be sent goes before. */
 static void fail(struct wsr_connection *c, uint64_t now_ns, int error, const char *detail)
 {
@@ -245,6 +254,16 @@ void wsr_front_timeout(struct wsr_connection *c, uint64_t now_ns)
         wsr_endpoint_detail(&c->ep, "the TLS handshake was not done in time");
         wsr_endpoint_broken(&c->ep, now_ns, client ? WSR_ETIMEOUT_TLS : WSR_ETIMEOUT_HANDSHAKE);
     }
+}
+
+bool wsr_front_ended(struct wsr_connection *c, uint64_t now_ns)
+{
+    const struct wsr_front *front = c->front;
+    if (front->stage != STAGE_FAILED)
+        return false;
+    if (!has_output(front))
+        wsr_endpoint_broken(&c->ep, now_ns, front->error);
+    return true;
 }
 
 int wsr_front_end_cause(struct wsr_connection *c, int sys_errno)
@@ -378,6 +397,8 @@ bool wsr_front_wants_shutdown(struct wsr_connection *c)
 {
     struct wsr_front *front = c->front;
     const bool shut = wsr_endpoint_wants_shutdown(&c->ep);
+    if (front->stage == STAGE_FAILED)
+        return !has_output(front) && lingers(c);
     if (front->tls == NULL || front->stage != STAGE_OPEN)
         return shut && !has_output(front);
     /* A client too says goodbye, although it waits for the server to end TCP: there are servers that wait for it. */
@@ -467,7 +488,7 @@ void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_n
     }
     const size_t plain = front->plain_flying;
     front->plain_flying = 0;
-    if (front->stage == STAGE_FAILED && !has_output(front))
+    if (front->stage == STAGE_FAILED && !has_output(front) && !lingers(c))
         wsr_endpoint_broken(&c->ep, now_ns, front->error);
     else if (plain > 0)
         wsr_endpoint_sent(&c->ep, now_ns, plain);

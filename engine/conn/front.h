@@ -69,6 +69,8 @@ bool wsr_front_waits(const struct wsr_connection *c);
 /* Its turn: the bytes, which are the caller's from now on; to be given to wsr_front_take_now. NULL: it has none (any more). */
 struct wsr_chunk *wsr_front_turn(struct wsr_connection *c);
 struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connection *c, wsr_span in);
+/* The end of the stream, where that is the front's business alone: true, and what follows is done. */
+bool wsr_front_ended(struct wsr_connection *c, uint64_t now_ns);
 /* The wsr_error that the end of the stream is (sys_errno 0: without a word) where it comes now. */
 int wsr_front_end_cause(struct wsr_connection *c, int sys_errno);
 

@@ -78,6 +78,10 @@ static bool may_feed(const struct wsr_connection *c)
 
 static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 {
+    if (c->front != NULL && wsr_front_ended(c, batch->now_ns)) {
+        (void)wsr_endpoint_settle(&c->ep, batch);
+        return;
+    }
     int cause = c->end_errno == 0 ? WSR_ETRUNCATED : WSR_ERESET;
     if (c->front != NULL)
         cause = wsr_front_end_cause(c, c->end_errno);
