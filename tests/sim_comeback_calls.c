@@ -403,6 +403,26 @@ static void a_redirect_is_followed_for_one_attempt(void **unused)
     back_close(&b);
 }
 
+/* Told that it is sent elsewhere, the application leaves: the last operations of what refused it may still be under way. */
+static void nobody_follows_who_has_left(void **unused)
+{
+    (void)unused;
+    for (unsigned how = 0; how < 2; how++) {
+        begin(BACK_LOWEST);
+        b.config.reconnect.on = false;
+        b.config.redirects_max = 5;
+        b.answer = LOCATION("/there");
+        back_connect(&b);
+        (void)back_next(&b, WSR_EVENT_RECONNECTING, SECOND);
+        assert_int_equal(how == 0 ? wsr_abort(b.engine, b.conn) : wsr_close(b.engine, b.conn, 1000, SLICE("")), WSR_OK);
+        const struct back_event *event = back_next(&b, WSR_EVENT_CLOSED, SECOND);
+        assert_int_equal(event->record.cause, WSR_EABORTED);
+        back_nothing(&b, 10 * SECOND);
+        assert_int_equal(b.accepted, 1);
+        back_close(&b);
+    }
+}
+
 static void a_bad_redirect_ends_it(void **unused)
 {
     (void)unused;
@@ -502,6 +522,7 @@ int main(void)
         cmocka_unit_test(attempts_that_fail_at_once_come_one_a_batch),
         cmocka_unit_test(another_endpoint_is_tried),
         cmocka_unit_test(a_redirect_is_followed_for_one_attempt),
+        cmocka_unit_test(nobody_follows_who_has_left),
         cmocka_unit_test(a_bad_redirect_ends_it),
         cmocka_unit_test(without_coming_back_redirects_are_counted),
         cmocka_unit_test(what_no_policy_can_be_is_refused),

@@ -154,6 +154,7 @@ static enum wsr_lost lost(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_
         return WSR_LOST_LATER;
     if (comeback->ends)
         *record = comeback->record;
+    comeback->queue.owes_writable = false; /* the queue's timer may fire once more before the last operation has ended */
     return WSR_LOST_FOR_GOOD;
 }
 
@@ -230,7 +231,7 @@ static void opened(struct wsr_endpoint *ep, wsr_event *open)
 static int leave(wsr_engine *engine, struct wsr_connection *c, bool abort, uint16_t code, wsr_slice reason, const char *file, int line)
 {
     struct wsr_comeback *comeback = comeback_of(c);
-    if (comeback == NULL || !comeback->on || !wsr_endpoint_is_over(&c->ep))
+    if (comeback == NULL || !wsr_endpoint_is_over(&c->ep) || (!comeback->on && (c->ep.flags & WSR_EP_LOST) == 0))
         return 1;
     int error = abort ? WSR_OK : wsr_close_payload_check(code, reason, WSR_CLIENT);
     if (error < 0)
