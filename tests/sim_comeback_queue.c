@@ -270,6 +270,47 @@ static void the_end_gives_everything_back(void **unused)
     }
 }
 
+/* A message that is passed on waits with the others, and not in front of them. */
+static void what_is_forwarded_waits_too(void **unused)
+{
+    (void)unused;
+    uint8_t text[] = "forwarded";
+    const wsr_event event = {.type = WSR_EVENT_MESSAGE, .opcode = WSR_TEXT, .data = {text, sizeof text - 1}};
+    go_down(1000, 10 * SECOND);
+    assert_int_equal(say("one"), WSR_OK);
+    assert_int_equal(wsr_forward(b.engine, b.conn, &event), WSR_OK);
+    assert_int_equal(say("three"), WSR_OK);
+    (void)back_next(&b, WSR_EVENT_OPEN, 6 * SECOND);
+    back_pass(&b, MS);
+    assert_string_equal(b.peer->got, "one|forwarded|three|");
+    back_close(&b);
+}
+
+/* Room in the queue is nothing to tell any more where the end was told, whatever its last operations still take. */
+static void nothing_comes_behind_the_end(void **unused)
+{
+    (void)unused;
+    for (unsigned seed = 1; seed <= 50; seed++) {
+        sim_reset(seed);
+        back_open(&b, NULL);
+        b.config.reconnect.queue_bytes_max = 10;
+        b.config.reconnect.queue_ttl_ns = SECOND;
+        sim_knobs.latency_ns_max = 1000 * SECOND; /* connecting hangs */
+        back_connect(&b);
+        assert_int_equal(say("1234567890"), WSR_OK);
+        assert_int_equal(say("x"), WSR_EFULL);
+        back_pass(&b, MS);
+        sim_knobs.delay_percent = 100;
+        sim_knobs.delay_ns_max = 3 * SECOND;
+        sim_sleep(SECOND - (seed % 10) * MS);
+        assert_int_equal(wsr_close(b.engine, b.conn, 1000, SLICE("")), WSR_OK);
+        (void)back_next(&b, WSR_EVENT_UNDELIVERED, SECOND);
+        (void)back_next(&b, WSR_EVENT_CLOSED, SECOND);
+        back_nothing(&b, 30 * SECOND);
+        back_close(&b);
+    }
+}
+
 /* The server stops for good while messages wait, by a refusal that is no reason to come back. */
 static void a_refusal_for_good_gives_everything_back(void **unused)
 {
@@ -327,6 +368,8 @@ int main(void)
         cmocka_unit_test(a_message_beyond_the_outbox_is_refused_at_once),
         cmocka_unit_test(empty_messages_are_counted),
         cmocka_unit_test(the_end_gives_everything_back),
+        cmocka_unit_test(what_is_forwarded_waits_too),
+        cmocka_unit_test(nothing_comes_behind_the_end),
         cmocka_unit_test(a_refusal_for_good_gives_everything_back),
         cmocka_unit_test(the_figures_are_right),
     };

@@ -29,6 +29,8 @@ int wsr_forward(wsr_engine *engine, wsr_conn conn, const wsr_event *event)
         return WSR_EINVAL;
     if (c == NULL)
         return WSR_ESTALE;
+    if (c->queues)
+        return engine->comebacks->send(engine, c, (wsr_opcode)event->opcode, (wsr_slice){event->data.ptr, event->data.len}, 0);
     int error = wsr_endpoint_forward(&c->ep, (wsr_opcode)event->opcode, (wsr_slice){event->data.ptr, event->data.len});
     if (error == WSR_OK)
         wsr_conn_dirty(engine, c);
