@@ -177,6 +177,7 @@ static const struct kind {
 } kinds[] = {
     {"TLS 1.3 with AES-128-GCM", NULL, "TLS_AES_128_GCM_SHA256", true, "TLSv1.3"},
     {"TLS 1.3 with AES-256-GCM", NULL, "TLS_AES_256_GCM_SHA384", true, "TLSv1.3"},
+    {"TLS 1.3 with AES-128-CCM-8", NULL, "TLS_AES_128_CCM_8_SHA256", true, "TLSv1.3"},
     {"TLS 1.3 with ChaCha20", NULL, "TLS_CHACHA20_POLY1305_SHA256", true, "TLSv1.3"},
     {"TLS 1.2 with AES-128-GCM", "ECDHE-ECDSA-AES128-GCM-SHA256", "", false, "TLSv1.2"},
     {"TLS 1.2 with ChaCha20", "ECDHE-ECDSA-CHACHA20-POLY1305", "", false, "TLSv1.2"},
