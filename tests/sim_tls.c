@@ -531,6 +531,32 @@ static void handshakes_take_turns(void **state)
     close_stage(&s);
 }
 
+/* Each request for a new key is answered: who asks for ever and takes no answer is not waited for. */
+static void who_asks_for_keys_and_takes_none_is_ended(void **state)
+{
+    (void)state;
+    struct stage s;
+    sim_reset(60);
+    sim_knobs.socket_bytes = 16384;
+    open_stage(&s, NULL);
+    greet(&s);
+    wsr_engine_statistics before, now;
+    wsr_engine_stats(s.o.engine, &before, sizeof before);
+    for (unsigned i = 0; i < 40000 && s.o.closed == 0; i++) {
+        assert_int_equal(SSL_key_update(s.raw.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_true(rawtls_shake(&s.raw));
+        uint8_t room[4096];
+        const size_t n = rawtls_take(&s.raw, room, sizeof room);
+        (void)!sim_peer_write(s.peer, room, n);
+        one_poll(&s.o, MS);
+    }
+    wsr_engine_stats(s.o.engine, &now, sizeof now);
+    assert_int_equal(s.o.closed, 1);
+    assert_int_equal(s.o.record.cause, WSR_EFLOOD);
+    assert_true(now.memory_bytes < before.memory_bytes + 200000);
+    close_stage(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +574,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_holds_little_more),
         cmocka_unit_test(a_pause_stops_the_peer),
         cmocka_unit_test(handshakes_take_turns),
+        cmocka_unit_test(who_asks_for_keys_and_takes_none_is_ended),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -17,6 +17,9 @@
 /* What comes for a handshake while it waits for its turn: more than this is no handshake, and TCP stops the peer. */
 #define WAITING_BYTES_MAX ((size_t)64 << 10)
 
+/* What TLS says of itself while the peer takes nothing of it: answers to key updates, which are asked for as fast as bytes come. */
+#define ANSWERS_BYTES_MAX ((size_t)64 << 10)
+
 enum stage {
     STAGE_NONE,    /* no transport yet */
     STAGE_PROXY,
@@ -129,7 +132,8 @@ static size_t chunks_bytes(const struct wsr_chunk *list)
 size_t wsr_front_memory_bytes(const struct wsr_connection *c)
 {
     const struct wsr_front *front = c->front;
-    return front != NULL ? chunks_bytes(front->room) + chunks_bytes(front->proxy_room) + chunks_bytes(front->flying) + chunks_bytes(front->waiting) : 0;
+    return front != NULL ? chunks_bytes(front->room) + chunks_bytes(front->proxy_room) + chunks_bytes(front->flying) + chunks_bytes(front->waiting) +
+                               chunks_bytes(front->session.out) : 0;
 }
 
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
@@ -357,6 +361,8 @@ struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connect
         open_for_endpoint(c, engine->now_ns);
     if (state == WSR_TLS_FAILED)
         fail_tls(c, engine->now_ns);
+    else if (front->stage == STAGE_OPEN && chunks_bytes(front->session.out) > ANSWERS_BYTES_MAX)
+        fail(c, engine->now_ns, WSR_EFLOOD, "more is asked of TLS than is taken of its answers");
     return (struct wsr_front_input){plain.carried, plain.rest, state == WSR_TLS_ENDED};
 }
 
