@@ -37,7 +37,7 @@ struct plan {
 };
 
 static const struct plan small = {150, 20, 2, 500 * MS, 300 * MS, 1 * S, 300, 40, 2000, 0};
-static const struct plan full = {2000, 100, 10, 2 * S, 1 * S, 5 * S, 1500, 300, 20000, 250 * MS};
+static const struct plan full = {2000, 100, 10, 2 * S, 1 * S, 5 * S, 1500, 300, 20000, 1 * S};
 
 struct client {
     wsr_conn conn;

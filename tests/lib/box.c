@@ -158,6 +158,7 @@ static void note_closed(struct box *box, const wsr_event *event)
     if (record->answer == NULL)
         return;
     assert_int_equal(record->answer->status, record->http_status);
+    assert_true(record->answer->body.len <= WSR_RESPONSE_BODY_MAX);
     note_headers(box, record->answer);
     note(box, "body", record->answer->body);
 }
