@@ -285,12 +285,47 @@ static void a_figure_for_each(void **state)
     one_close(&o);
 }
 
+/* Who is closed may have events in this very batch: what these point to stays. */
+static void what_was_delivered_stays(void **state)
+{
+    (void)state;
+    struct one o;
+    open_short(&o, 7);
+    const int other = one_peer(&o);
+    const wsr_conn other_conn = o.conn;
+    const int slow = one_peer(&o);
+    const wsr_conn slow_conn = o.conn;
+    uint8_t payload[100];
+    memset(payload, 'a', sizeof payload);
+    wsr_event ev[8];
+    one_peer_frame(slow, 0x82, payload, sizeof payload);
+    one_peer_frame(slow, 0x82, payload, sizeof payload);
+    one_peer_frame(slow, 0x88, "\x03\xe8", 2); /* waits for the batch behind them: the application may answer */
+    assert_int_equal(wsr_poll(o.engine, ev, 1, 10 * MS), 1); /* what follows found no room, and is kept */
+    assert_int_equal(wsr_pause_read(o.engine, slow_conn), WSR_OK);
+    fill_outbox(&o, slow_conn, 760000);
+    one_poll(&o, 100 * MS); /* it holds much, and is not read from */
+    assert_int_equal(o.messages, 0);
+    sim_sleep(2 * SECOND); /* without relief */
+    assert_int_equal(wsr_resume_read(o.engine, slow_conn), WSR_OK);
+    assert_int_equal(wsr_poll(o.engine, ev, 8, 0), 1);
+    assert_int_equal(ev[0].type, WSR_EVENT_MESSAGE);
+    assert_int_equal(stats_of(&o).connections_shed, 1);
+    for (unsigned i = 0; i < 300; i++) /* whatever was given back is used again */
+        assert_int_equal(wsr_send_fragmented(o.engine, other_conn, WSR_BINARY, (wsr_slice){zeros, 100}, 100), WSR_OK);
+    assert_int_equal(ev[0].data.len, sizeof payload);
+    assert_memory_equal(ev[0].data.ptr, payload, sizeof payload);
+    sim_peer_close(slow), sim_peer_close(other);
+    one_poll(&o, 3 * SECOND);
+    one_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_holds_memory_is_not_read_from),       cmocka_unit_test(upgrades_are_refused_before_anybody_is_closed),
         cmocka_unit_test(the_largest_goes_first),                  cmocka_unit_test(who_is_closed_is_told),
-        cmocka_unit_test(halves_of_messages_do_not_stop_for_ever),
+        cmocka_unit_test(halves_of_messages_do_not_stop_for_ever),   cmocka_unit_test(what_was_delivered_stays),
         cmocka_unit_test(who_is_stopped_can_leave),                cmocka_unit_test(a_figure_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

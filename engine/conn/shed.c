@@ -95,8 +95,11 @@ static void close_one(wsr_engine *engine, struct wsr_connection *c)
     engine->stats.connections_shed++;
     wsr_endpoint_fail(&c->ep, engine->now_ns, WSR_ESHED);
     wsr_receive_fini(&c->ep); /* what comes is discarded from now on */
-    wsr_pool_put_list(&engine->env.pool, c->backlog);
-    c->backlog = NULL;
+    while (c->backlog != NULL) {
+        struct wsr_chunk *chunk = c->backlog;
+        c->backlog = chunk->next;
+        wsr_env_retire(&engine->env, chunk); /* events of this batch may point into it, where it is a timer that closes */
+    }
     wsr_conn_after(engine, c);
 }
 
