@@ -61,8 +61,8 @@ static void note_cause(struct wsr_endpoint *ep, int cause, int sys_errno)
 {
     if (ep->cause != WSR_OK)
         return;
-    ep->cause = cause;
-    ep->sys_errno = sys_errno;
+    ep->cause = (int16_t)cause; /* a wsr_error, and an errno: both small */
+    ep->sys_errno = (int16_t)sys_errno;
 }
 
 static void note_caller(struct wsr_endpoint *ep, const char *file, int line)

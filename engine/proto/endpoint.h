@@ -118,6 +118,11 @@ struct wsr_endpoint {
     uint8_t message_opcode;       /* of the fragmented message that is open: WSR_TEXT, WSR_BINARY; 0: none */
     bool in_payload;
     uint16_t flags;
+    int16_t cause, sys_errno;     /* of the close record, as are these four: here, for they must not need memory */
+    uint16_t http_status;
+    uint8_t tls_alert;
+    bool tls_alert_received;
+    uint32_t ping;                /* the number of the keepalive ping that is not answered; 0: none */
     uint32_t empty_fragments;     /* in this message */
     uint32_t control_run;         /* control frames since the last data frame */
     uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
@@ -135,15 +140,10 @@ struct wsr_endpoint {
     uint64_t close_deadline_ns;   /* while closing */
     uint64_t pinged_ns;           /* when the last keepalive ping left, or was queued */
     uint64_t round_trip_ns;       /* of the last one that was answered; 0: none */
-    uint32_t ping;                /* the number of the one that is not answered; 0: none */
 
     uint64_t messages_in, bytes_in, frames_in;
     uint64_t messages_undelivered, bytes_undelivered; /* dropped so far */
     size_t refused_bytes;         /* the payload that WSR_EFULL was said to; WRITABLE means that it fits */
-    int32_t cause, sys_errno;     /* of the close record: here, for they must not need memory */
-    uint16_t http_status;
-    uint8_t tls_alert;
-    bool tls_alert_received;
 };
 
 /*
