@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,40 @@ static void large_messages_come_back_from_any_world(void **unused)
         world_once(now_seed);
 }
 
+/* Found by the campaign of worlds: without multishot the poll of a stream that has ended fired at every turn until our Close was out. */
+static void an_end_is_read_once(void **unused)
+{
+    (void)unused;
+    static uint8_t large[70000], frame[sizeof large + 14] = {0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0x11, 0x70};
+    struct one o;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.ring_without = WSR_WITHOUT_MULTISHOT;
+    config.limits.close_timeout_ns = 5 * SECOND;
+    sim_reset(77);
+    sim_knobs.socket_bytes = sizeof frame;
+    one_open(&o, &config);
+    int peer = one_peer(&o);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(sim_peer_write(peer, frame, sizeof frame), (ptrdiff_t)sizeof frame);
+        one_poll(&o, MS);
+        assert_int_equal(o.messages, i);
+    }
+    for (unsigned i = 0; i < 3; i++) /* more than there is room for, so that the Close waits behind it */
+        assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, (wsr_slice){large, sizeof large}), WSR_OK);
+    assert_int_equal(wsr_close(o.engine, o.conn, 1000, SLICE("")), WSR_OK);
+    one_poll(&o, MS);
+    sim_peer_shutdown(peer);
+    (void)alarm(20);
+    const uint64_t before = sim_stats.operations;
+    one_poll(&o, SECOND);
+    assert_in_range(sim_stats.operations - before, 0, 10);
+    one_poll(&o, 20 * SECOND);
+    (void)alarm(0);
+    assert_int_equal(o.closed, 1);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -219,6 +254,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_messages_come_back_from_any_world),
+        cmocka_unit_test(an_end_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events)
 {
-    if ((c->state & WSR_CONN_DIRECT) == 0)
+    if ((c->state & (WSR_CONN_DIRECT | WSR_CONN_ENDED)) != WSR_CONN_DIRECT)
         return; /* left meanwhile: a read now could overtake what the ring is to receive */
     c->state |= WSR_CONN_READABLE;
     if ((events & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
@@ -129,6 +129,7 @@ bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
             c->state &= (uint16_t)~(unsigned)WSR_CONN_READABLE;
         if (n <= 0 && !drained) {
             wsr_input_ended(engine, batch, c, (int)-n);
+            (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE); /* it would say so again and again while our Close is on its way */
             return true;
         }
         if (drained)
