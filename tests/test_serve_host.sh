@@ -82,10 +82,15 @@ for wrong in "--dscp 64" "--wait never" "--spin 11s" "--user-timeout soon" "--re
     "$WSRING" serve --port 0 $wrong >"$work/out" 2>"$work/usage.err"
     check "$wrong: exit 2" [ $? -eq 2 ]
 done
-(
-    ulimit -l 256
-    exec timeout 20 setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock "$WSRING" serve --port 0 --lock-memory >"$work/out" 2>"$work/lock.err"
-)
-ended=$?
-check "--lock-memory beyond ulimit -l: refused, with a word" eval '[ $ended -ne 0 ] && grep -q "RLIMIT_MEMLOCK" "$work/lock.err"'
+case $1 in
+*/asan | */tsan) ;; # whose mlock does nothing
+*)
+    (
+        ulimit -l 256
+        exec timeout 20 setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock "$WSRING" serve --port 0 --lock-memory >"$work/out" 2>"$work/lock.err"
+    )
+    ended=$?
+    check "--lock-memory beyond ulimit -l: refused, with a word" eval '[ $ended -ne 0 ] && grep -q "RLIMIT_MEMLOCK" "$work/lock.err"'
+    ;;
+esac
 exit $failed
