@@ -213,6 +213,27 @@ static void a_limit_refuses_more(void **unused)
 }
 
 /* In place of the allocator's, with a kept chunk, with bytes taken from the front, and to room it has already. */
+static void the_last_bytes_are_for_small_ones(void **unused)
+{
+    (void)unused;
+    struct heap heap = {0};
+    struct wsr_pool pool;
+    wsr_pool_init(&pool, heap_of(&heap), 0, 32768);
+    pool.for_small_bytes = 8192;
+    struct wsr_chunk *large = wsr_pool_get(&pool, 16384 - 64), *next = wsr_pool_get(&pool, 8192 - 64);
+    assert_non_null(large);
+    assert_non_null(next);
+    assert_null(wsr_pool_get(&pool, 8192 - 64));
+    assert_int_equal(pool.refused, 1);
+    struct wsr_chunk *small = wsr_pool_get(&pool, 4096 - 64), *last = wsr_pool_get(&pool, 4096 - 64);
+    assert_non_null(small);
+    assert_non_null(last);
+    assert_null(wsr_pool_get(&pool, 1));
+    wsr_pool_put(&pool, large), wsr_pool_put(&pool, next), wsr_pool_put(&pool, small), wsr_pool_put(&pool, last);
+    wsr_pool_free(&pool);
+    assert_int_equal(heap.bytes, 0);
+}
+
 static void growing_keeps_the_bytes(void **unused)
 {
     (void)unused;
@@ -319,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_bounded),
         cmocka_unit_test(what_is_kept_gives_way),
         cmocka_unit_test(a_limit_refuses_more),
+        cmocka_unit_test(the_last_bytes_are_for_small_ones),
         cmocka_unit_test(growing_keeps_the_bytes),
         cmocka_unit_test(growing_never_has_both_in_memory),
         cmocka_unit_test(failures_leave_everything_as_it_was),

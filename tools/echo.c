@@ -96,8 +96,10 @@ static void give_up(struct echo *echo, wsr_conn conn, int error)
     echo->totals.failed++;
     uint16_t code = error == WSR_ENOMEM ? WSR_CLOSE_TRY_AGAIN_LATER : WSR_CLOSE_INTERNAL_ERROR;
     wsr_slice text = {(const uint8_t *)reason, sizeof reason - 1};
-    /* Refused only if the connection is closing already. */
-    if (wsr_close(echo->engine, conn, code, text) != WSR_OK)
+    int result = wsr_close(echo->engine, conn, code, text);
+    if (result == WSR_ENOMEM) /* not even for a Close: the peer shall not wait for what will never come */
+        result = wsr_abort(echo->engine, conn);
+    if (result != WSR_OK) /* it is closing already */
         return;
     cmd_complain("serve", "closing a connection with %u: %s (%s)", code, wsr_error_text(error), wsr_error_name(error));
 }

@@ -118,7 +118,8 @@ static void make_room(struct wsr_pool *pool, size_t size)
 /* out_bytes never exceeds its limit. */
 static bool fits(struct wsr_pool *pool, size_t size)
 {
-    if (size <= pool->out_bytes_max - pool->out_bytes)
+    const size_t others = size > WSR_POOL_SMALL ? pool->for_small_bytes : 0, left = pool->out_bytes_max - pool->out_bytes;
+    if (left > others && size <= left - others)
         return true;
     pool->refused++;
     return false;

@@ -31,6 +31,9 @@ _Static_assert(offsetof(struct wsr_chunk, headroom) + WSR_CHUNK_HEADROOM == 64, 
 
 #define WSR_POOL_CLASSES 18u /* 256 bytes << 0 to 256 << 17 (32 MiB), header included; larger ones are never kept */
 
+/* The first chunk of an outbox, a Close, a record: with these those are served who hold little, while large ones find no room. */
+#define WSR_POOL_SMALL ((size_t)4096)
+
 struct wsr_pool {
     const wsr_allocator *allocator;
     struct wsr_chunk *free[WSR_POOL_CLASSES];
@@ -38,6 +41,7 @@ struct wsr_pool {
     size_t out_bytes, out_bytes_max;   /* held by users; with what is kept at most out_bytes_max */
     uint64_t allocations;              /* calls to the allocator, ever */
     uint64_t refused;                  /* requests beyond the limit, ever */
+    size_t for_small_bytes;            /* of out_bytes_max: the last, for requests of at most WSR_POOL_SMALL bytes alone [0] */
 };
 
 /* allocator NULL, or one without functions: malloc. kept_bytes_max, out_bytes_max: 0 for the defaults (16 MiB, 1 GiB). */

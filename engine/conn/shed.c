@@ -6,6 +6,8 @@
  *   3. where something found no room, or 1. has brought no relief for a second, the largest is closed with 1013, and the next
  *      largest, until an eighth is free or on its way back.
  *
+ * The last sixteenth is for small chunks alone (base/pool.h): who holds little is served on, whatever the large ones want.
+ *
  * What is counted are chunks: messages, outboxes, batches. The table of connections and the ring are fixed, and not here.
  */
 #include "conn/shed.h"

@@ -12,6 +12,8 @@
 #include "ring/sys.h"
 
 #define CONNECTIONS_DEFAULT 16384u
+#define BATCH_PART 16u
+#define SMALL_PART 16u
 #define BATCH_BYTES_DEFAULT ((uint64_t)4 << 20)
 #define MEMORY_BYTES_DEFAULT ((uint64_t)1 << 30)
 #define SQ_ENTRIES_DEFAULT 256u
@@ -41,6 +43,9 @@ static int complete_config(wsr_config *config)
         config->batch_bytes_max = BATCH_BYTES_DEFAULT;
     if (config->memory_bytes_max == 0)
         config->memory_bytes_max = MEMORY_BYTES_DEFAULT;
+    /* What a batch brings, and the answers to it, must fit into what is left when shed.c stops reading. */
+    if (config->batch_bytes_max > config->memory_bytes_max / BATCH_PART)
+        config->batch_bytes_max = config->memory_bytes_max / BATCH_PART;
     if (config->sq_entries == 0)
         config->sq_entries = SQ_ENTRIES_DEFAULT;
     if (config->cq_entries == 0)
@@ -112,6 +117,7 @@ static int open_parts(wsr_engine *engine)
     error = wsr_env_init(&engine->env, &engine->config.limits, engine->allocator, engine->config.kernels,
                          (size_t)engine->config.memory_bytes_max);
     engine->env.batch_bytes_max = (size_t)engine->config.batch_bytes_max;
+    engine->env.pool.for_small_bytes = (size_t)engine->config.memory_bytes_max / SMALL_PART;
     wsr_env_codecs(&engine->env);
     if (error == WSR_OK)
         error = wsr_env_crypto(&engine->env, &engine->crypto);

@@ -39,13 +39,14 @@ typedef struct wsr_config {
     uint32_t sq_entries, cq_entries; /* of the ring [256, 4096] */
     uint32_t buffers;                /* receive buffers, a power of two [16; 256 before kernel 6.12] */
     uint32_t buffer_bytes;           /* size of each, a power of two [65536; 16384 before kernel 6.12] */
-    uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB] */
+    uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB]; no more than a 16th of memory_bytes_max */
     /*
      * Messages, outboxes and batches of all connections together, with what of that is kept for reuse [1 GiB]. Short of it they give
      * way in this order: from three quarters on, connections that hold memory are not read from; from seven eighths on, upgrades
      * are refused with 503; where something found no room (a send was refused with WSR_ENOMEM), or nothing has come back for a
      * second, the connection that holds most is closed with 1013 and WSR_ESHED, then the next. A connection whose own input finds
-     * no room even so ends with 1011 and WSR_ENOMEM.
+     * no room even so ends with 1011 and WSR_ENOMEM. The last sixteenth is for small chunks (4 KiB) alone: who holds little is
+     * served on.
      */
     uint64_t memory_bytes_max;
     uint32_t ring_without;           /* kernel features not to use, for tests: bits of WSR_WITHOUT_* [0] */
