@@ -196,6 +196,32 @@ static void goodbyes_are_said_in_order(void **state)
     }
 }
 
+/* Both Closes have passed, and the goodbye of TLS cannot be sent: nothing is lost with it, and it is not tried for ever. */
+static void a_goodbye_that_fails_is_given_up(void **state)
+{
+    (void)state;
+    struct stage s;
+    wsr_event ev[8];
+    sim_reset(8);
+    open_stage(&s, NULL);
+    greet(&s);
+    put_frame(&s, 0x88, "\x03\xe8", 2);
+    give(&s);
+    const uint64_t before = sim_calls(SIM_SEND);
+    for (uint64_t nth = 2; nth < 16; nth++) /* the first is our Close */
+        sim_fail(SIM_SEND, nth, EPIPE);
+    for (unsigned i = 0; i < 12; i++)
+        assert_int_equal(wsr_poll(s.o.engine, ev, 8, 0), 0);
+    assert_in_range(sim_calls(SIM_SEND) - before, 2, 3);
+    sim_fail_none();
+    sim_peer_shutdown(s.peer);
+    one_poll(&s.o, MS);
+    assert_int_equal(s.o.closed, 1);
+    assert_int_equal(s.o.record.code, 1000);
+    assert_true(s.o.record.clean);
+    close_stage(&s);
+}
+
 static void a_changed_byte_is_answered_with_an_alert(void **state)
 {
     (void)state;
@@ -563,6 +589,7 @@ int main(void)
         cmocka_unit_test(a_stream_cut_short_is_told),
         cmocka_unit_test(a_goodbye_of_tls_alone_is_no_close),
         cmocka_unit_test(goodbyes_are_said_in_order),
+        cmocka_unit_test(a_goodbye_that_fails_is_given_up),
         cmocka_unit_test(a_changed_byte_is_answered_with_an_alert),
         cmocka_unit_test(an_alert_is_in_the_record),
         cmocka_unit_test(clear_http_gets_an_answer_it_can_read),

@@ -500,6 +500,21 @@ void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_n
         wsr_endpoint_sent(&c->ep, now_ns, plain);
 }
 
+/* Kept, it would be tried again turn after turn: where both Closes have passed, an error of sending ends nothing. */
+void wsr_front_send_failed(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns)
+{
+    struct wsr_front *front = c->front;
+    if (front->tls == NULL)
+        return;
+    wsr_pool_put_list(&engine->env.pool, front->flying);
+    wsr_pool_put_list(&engine->env.pool, wsr_tls_output(&front->session));
+    front->flying = NULL;
+    front->plain_flying = 0;
+    front->session.notified = true;
+    if (front->stage == STAGE_FAILED)
+        wsr_endpoint_broken(&c->ep, now_ns, front->error);
+}
+
 int wsr_front_describe(const struct wsr_connection *c, wsr_tls_info *info)
 {
     const struct wsr_front *front = c->front;

@@ -81,6 +81,9 @@ unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice
 /* The kernel took so many bytes of them. */
 void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns, size_t bytes);
 
+/* Sending has failed: what was shown to the kernel and what would follow it goes nowhere any more. */
+void wsr_front_send_failed(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns);
+
 /* ---- for calls.c ---- */
 
 WSR_MUST_USE int wsr_front_describe(const struct wsr_connection *c, wsr_tls_info *info);

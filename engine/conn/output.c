@@ -59,6 +59,8 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
         if (wsr_endpoint_settle(&c->ep, batch))
             wsr_conn_pending(engine, c);
     } else if (completion->res != -EINTR && completion->res != -EAGAIN) {
+        if (c->front != NULL)
+            wsr_front_send_failed(engine, c, batch->now_ns);
         wsr_endpoint_send_failed(&c->ep, batch, completion->res == 0 ? EPIPE : -completion->res);
         /*
          * Armed anew it looks what is there: a reset that came together with bytes does not wake a receive that has taken those
