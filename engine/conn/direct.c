@@ -71,7 +71,8 @@ static void take_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
 {
     c->small_reads = 0;
     size_t took = wsr_endpoint_take(&c->ep, batch, head, head_len);
-    if (took < head_len || !wsr_endpoint_offer(&c->ep, chunk)) { /* it has to wait; or it is streamed, compressed, or wrong */
+    /* It, or what follows, has to wait; or it is streamed, compressed, or wrong. */
+    if (took < head_len || batch->n == batch->cap || !wsr_endpoint_offer(&c->ep, chunk)) {
         keep_all(c, head + took, head_len - took, chunk, body);
         return;
     }
