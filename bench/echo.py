@@ -136,7 +136,7 @@ def main():
         print("warning: fewer than 2 cores: load and servers share one, and these figures mean little", flush=True)
         options.spin = options.brake = False
     plan = Plan(Path(options.build), load_core, server_core, options.rounds, options.seconds, options.slices, options.rounds_per_start,
-                options.spin, options.brake, options.cycles, Progress())
+                options.spin, options.brake, cycles=options.cycles, progress=Progress())
     stolen, ticks = stolen_share()
 
     goals, document = [], {"machine": host, "rounds": options.rounds, "seconds": options.seconds, "slices": options.slices,
