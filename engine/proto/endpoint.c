@@ -1,6 +1,6 @@
 /*
  * proto/endpoint.c - the endpoint's life: opened, fed, sent from, timed, and what endpoints of one engine share.
- * The frames are receive.c's, the end is ending.c's, the handshake handshake.c's.
+ * The frames are receive.c's, the messages message.c's, the end is ending.c's, the handshake handshake.c's.
  */
 #include "proto/endpoint.h"
 

@@ -1,6 +1,6 @@
 /*
- * proto/receive.c - frames in: what the consume loop leaves. Frames that arrive in pieces, fragments, control frames,
- * limits, and everything that is wrong with a frame (RFC 6455 sections 5.2 to 5.5, 8.1).
+ * proto/receive.c - frames in: what the consume loop leaves. Headers that arrive in pieces, control frames, limits, and everything
+ * that is wrong with a frame (RFC 6455 sections 5.2 to 5.5). The payload of data frames is message.c's.
  *
  * An error is named with the same byte, whatever the split, and that is the first that proves it but for the length, which is
  * judged when its field is whole: the checks stand in the order of the bytes.
@@ -13,6 +13,7 @@
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 #include "proto/keepalive.h"
+#include "proto/message.h"
 #include "proto/permessage.h"
 
 /* ---- the header ---- */
@@ -57,12 +58,6 @@ static int check_second(const struct wsr_endpoint *ep)
     return WSR_OK;
 }
 
-/* Payload bytes of the open message that came before the current frame's rest. */
-static uint64_t bytes_present(const struct wsr_endpoint *ep)
-{
-    return ep->streamed + (ep->message != NULL ? ep->message->len : 0);
-}
-
 /* The length is known: the limits, before anything is kept for it. */
 static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
 {
@@ -74,7 +69,7 @@ static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
         int error = wsr_permessage_announce(ep, payload_len);
         if (error < 0)
             return error;
-    } else if (payload_len > limits->message_bytes_max - bytes_present(ep)) { /* what is present never exceeds the limit */
+    } else if (payload_len > limits->message_bytes_max - wsr_message_present(ep)) { /* what is present never exceeds the limit */
         return WSR_EMESSAGE_SIZE;
     }
     if (payload_len == 0 && (ep->head[0] & WSR_FIN) == 0 && ++ep->empty_fragments > limits->empty_fragments_max)
@@ -139,239 +134,6 @@ static size_t take_header(struct wsr_endpoint *ep, const uint8_t *p, size_t len,
     } while (ep->head_len < 2 || ep->head_len < length_end(ep->head) + key_bytes);
     begin_payload(ep);
     return took;
-}
-
-/* ---- the payload of data frames ---- */
-
-static wsr_event *emit_data(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_event_type type, uint8_t *data, size_t len)
-{
-    wsr_event *event = wsr_endpoint_emit(ep, batch, type, data, len);
-    event->opcode = ep->message_opcode;
-    event->flags = (ep->flags & WSR_EP_AFTER_CLOSE) != 0 ? WSR_EVENT_AFTER_CLOSE : 0;
-    if (wsr_permessage_is_deflated(ep, ep->first))
-        event->flags |= WSR_EVENT_DEFLATED;
-    return event;
-}
-
-/* The event shows all of it. */
-static void retire_message(struct wsr_endpoint *ep)
-{
-    if (ep->message != NULL)
-        wsr_env_retire(ep->env, ep->message);
-    ep->message = NULL;
-}
-
-/* The message of so many bytes was delivered. */
-static void message_over(struct wsr_endpoint *ep, uint64_t bytes)
-{
-    ep->messages_in++;
-    ep->bytes_in += bytes;
-    ep->message_opcode = 0;
-    ep->empty_fragments = 0;
-    ep->text = (wsr_text_state){0};
-    if (ep->deflate != NULL)
-        wsr_permessage_over(ep);
-}
-
-static void message_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
-{
-    (void)emit_data(ep, batch, WSR_EVENT_MESSAGE, data, len);
-    retire_message(ep);
-    message_over(ep, len);
-}
-
-/* ---- messages delivered in chunks ---- */
-
-static wsr_event *emit_chunk(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
-{
-    wsr_event *event = emit_data(ep, batch, WSR_EVENT_CHUNK, data, len);
-    event->flags |= ep->streamed == 0 ? WSR_EVENT_FIRST : 0; /* no chunk but the last is empty, and that is never alone */
-    ep->streamed += len;
-    return event;
-}
-
-/*
- * A frame's header says that the message will be larger than what is delivered whole: the same for every split, since a
- * frame's length counts and not what of it has come. What was assembled of the frames before goes first.
- */
-static void stream_from_here(struct wsr_endpoint *ep, struct wsr_batch *batch)
-{
-    if ((ep->flags & WSR_EP_STREAMS) != 0 || ep->left <= ep->env->limits.whole_bytes_max - bytes_present(ep))
-        return;
-    ep->flags |= WSR_EP_STREAMS;
-    if (ep->message != NULL)
-        (void)emit_chunk(ep, batch, ep->message->data, ep->message->len);
-    retire_message(ep);
-}
-
-static void take_chunk(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len, bool last)
-{
-    if (len > 0 || last) {
-        wsr_event *event = emit_chunk(ep, batch, p, len);
-        event->flags |= last ? WSR_EVENT_LAST : 0;
-    }
-    if (!last)
-        return;
-    message_over(ep, ep->streamed);
-    ep->streamed = 0;
-    ep->flags &= (uint16_t)~(unsigned)WSR_EP_STREAMS;
-}
-
-/*
- * How much more room the unfinished message should have behind `total` bytes of it, so that memory follows what a peer sends
- * and not what it announces: three times as much again, or what its last message had; less if the frame's rest is less and
- * ends the message, or if the limit is near.
- */
-static size_t room_ahead(const struct wsr_endpoint *ep, size_t total)
-{
-    uint64_t most = ep->env->limits.message_bytes_max - total, earned = 3 * (uint64_t)total;
-    if ((ep->first & WSR_FIN) != 0)
-        most = ep->left;
-    if (ep->assembled_bytes > total && ep->assembled_bytes - total > earned)
-        earned = ep->assembled_bytes - total;
-    return most < earned ? (size_t)most : (size_t)earned;
-}
-
-/* Room for len bytes more behind the unfinished message: ep->left is what follows them in their frame. */
-static int message_room(struct wsr_endpoint *ep, size_t len)
-{
-    struct wsr_pool *pool = &ep->env->pool;
-    size_t present = ep->message != NULL ? ep->message->len : 0;
-    if (ep->message != NULL && wsr_chunk_room(ep->message) >= len)
-        return WSR_OK;
-    size_t room = len + room_ahead(ep, present + len);
-    struct wsr_chunk *chunk = ep->message == NULL ? wsr_pool_get(pool, room) : wsr_pool_grow(pool, ep->message, room);
-    if (chunk == NULL)
-        return WSR_ENOMEM;
-    ep->message = chunk;
-    return WSR_OK;
-}
-
-/* So much at a time is still in the nearest cache when it is looked at again. */
-#define COPY_STEP_BYTES 8192u
-
-/* Masked bytes to the end of the unfinished message, unmasked on the way, and text checked there. */
-static int message_append(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
-{
-    const struct wsr_kernels *kernels = ep->env->kernels;
-    int error = message_room(ep, len);
-    while (error == WSR_OK && len > 0) {
-        size_t step = len < COPY_STEP_BYTES ? len : COPY_STEP_BYTES;
-        uint8_t *to = ep->message->data + ep->message->len;
-        ep->text.key = kernels->copy_mask(to, p, step, ep->text.key);
-        if (ep->message_opcode == WSR_TEXT && !kernels->utf8(&ep->text, to, step))
-            error = WSR_EUTF8;
-        ep->message->len += step;
-        p += step;
-        len -= step;
-    }
-    return error;
-}
-
-/* "When an endpoint is to interpret a byte stream as UTF-8 but finds that [...] it is not", it fails at that byte (8.1). */
-static int unmask_data(struct wsr_endpoint *ep, uint8_t *p, size_t len)
-{
-    const struct wsr_kernels *kernels = ep->env->kernels;
-    bool masked = wsr_endpoint_role(ep) == WSR_SERVER;
-    if (ep->message_opcode == WSR_TEXT) {
-        bool good = masked ? kernels->unmask_utf8(&ep->text, p, len) : kernels->utf8(&ep->text, p, len);
-        return good ? WSR_OK : WSR_EUTF8;
-    }
-    if (masked)
-        ep->text.key = kernels->unmask(p, len, ep->text.key);
-    return WSR_OK;
-}
-
-static void assembled(struct wsr_endpoint *ep, struct wsr_batch *batch)
-{
-    ep->assembled_bytes = ep->message->len < UINT32_MAX ? (uint32_t)ep->message->len : UINT32_MAX;
-    message_done(ep, batch, ep->message->data, ep->message->len);
-}
-
-static int take_data(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
-{
-    ep->left -= len;
-    ep->in_payload = ep->left > 0;
-    const bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
-    const bool streams = (ep->flags & WSR_EP_STREAMS) != 0;
-    const bool assembles = !streams && (!message_ends || ep->message != NULL); /* if not, all of it is here, and stays here */
-    int error = assembles && len > 0 ? message_append(ep, p, len) : unmask_data(ep, p, len);
-    if (error < 0)
-        return error;
-    if (message_ends && ep->text.pending != 0)
-        return WSR_EUTF8;
-    if (streams) {
-        take_chunk(ep, batch, p, len, message_ends);
-    } else if (message_ends && assembles) {
-        assembled(ep, batch);
-    } else if (message_ends) {
-        message_done(ep, batch, p, len);
-    }
-    return WSR_OK;
-}
-
-/* Is the payload that follows one to be assembled as it comes? */
-static bool assembles_plainly(const struct wsr_endpoint *ep)
-{
-    return ep->feed == wsr_receive_frames && ep->in_payload && (ep->first & 0x08) == 0 && (ep->flags & WSR_EP_STREAMS) == 0 &&
-           !wsr_permessage_is_deflated(ep, ep->first);
-}
-
-wsr_span wsr_endpoint_room(struct wsr_endpoint *ep)
-{
-    if (ep->message == NULL || !assembles_plainly(ep) || message_room(ep, 1) < 0)
-        return (wsr_span){NULL, 0};
-    const size_t room = wsr_chunk_room(ep->message);
-    return (wsr_span){ep->message->data + ep->message->len, ep->left < room ? (size_t)ep->left : room};
-}
-
-bool wsr_endpoint_offer(struct wsr_endpoint *ep, struct wsr_chunk *chunk)
-{
-    if (ep->message != NULL || !assembles_plainly(ep))
-        return false;
-    ep->message = chunk;
-    return true;
-}
-
-void wsr_endpoint_filled(struct wsr_endpoint *ep, struct wsr_batch *batch, size_t n)
-{
-    ep->received_ns = batch->now_ns;
-    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
-    ep->left -= n;
-    ep->in_payload = ep->left > 0;
-    const bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
-    int error = unmask_data(ep, ep->message->data + ep->message->len, n);
-    ep->message->len += n;
-    if (error == WSR_OK && message_ends && ep->text.pending != 0)
-        error = WSR_EUTF8;
-    if (error < 0)
-        wsr_endpoint_fail(ep, batch->now_ns, error);
-    else if (message_ends)
-        assembled(ep, batch);
-    (void)wsr_endpoint_settle(ep, batch);
-}
-
-/* The same for a compressed message: its bytes are inflated into ep->message, and whether it is streamed depends on these. */
-static int take_deflated(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
-{
-    if (wsr_endpoint_role(ep) == WSR_SERVER)
-        ep->text.key = ep->env->kernels->unmask(p, len, ep->text.key);
-    ep->left -= len;
-    ep->in_payload = ep->left > 0;
-    bool message_ends = !ep->in_payload && (ep->first & WSR_FIN) != 0;
-    int error = wsr_permessage_take(ep, p, len, message_ends);
-    if (error < 0)
-        return error;
-    wsr_span inflated = ep->message != NULL ? (wsr_span){ep->message->data, ep->message->len} : (wsr_span){p, 0};
-    if (inflated.len > ep->env->limits.whole_bytes_max)
-        ep->flags |= WSR_EP_STREAMS;
-    if ((ep->flags & WSR_EP_STREAMS) != 0) {
-        take_chunk(ep, batch, inflated.ptr, inflated.len, message_ends);
-        retire_message(ep);
-    } else if (message_ends) {
-        message_done(ep, batch, inflated.ptr, inflated.len);
-    }
-    return WSR_OK;
 }
 
 /* ---- control frames ---- */
@@ -443,24 +205,17 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
         took = take_header(ep, p, len, error);
         if (*error < 0 || !ep->in_payload)
             return took;
-        if ((ep->first & 0x08) == 0 && !wsr_permessage_is_deflated(ep, ep->first))
-            stream_from_here(ep, batch);
+        if ((ep->first & 0x08) == 0)
+            wsr_message_frame(ep, batch);
         if (batch->n == batch->cap) /* what was assembled took the last place */
             return took;
     }
     size_t take = ep->left < len - took ? (size_t)ep->left : len - took;
     if (take == 0 && ep->left > 0)
         return took;
-    if ((ep->first & 0x08) != 0) {
-        *error = take_control(ep, batch, p + took, take);
-    } else if (!wsr_permessage_is_deflated(ep, ep->first)) {
-        *error = take_data(ep, batch, p + took, take);
-    } else {
-        const wsr_limits *limits = &ep->env->limits;
-        if (limits->whole_bytes_max < limits->message_bytes_max && take > WSR_DEFLATED_STEP_BYTES)
-            take = WSR_DEFLATED_STEP_BYTES;
-        *error = take_deflated(ep, batch, p + took, take);
-    }
+    if ((ep->first & 0x08) == 0)
+        return took + wsr_message_take(ep, batch, p + took, take, error);
+    *error = take_control(ep, batch, p + took, take);
     return took + take;
 }
 
