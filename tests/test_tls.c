@@ -358,6 +358,88 @@ static void test_roles_do_not_mix(void **state)
     close_world(&w);
 }
 
+/* ---- redirects ---- */
+
+static bool client_open(const struct world *w)
+{
+    return w->opened_client > 0;
+}
+
+static bool both_refused(const struct world *w)
+{
+    return w->client_record.cause != WSR_OK && w->server_record.cause != WSR_OK;
+}
+
+/* Sends who asks at `from`, whose connections have no user, to a place, and polls until that is done. */
+static void follow(struct world *w, wsr_listener from, const char *to, bool (*done)(const struct world *))
+{
+    wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+    char url[100], location[200];
+    snprintf(url, sizeof url, "wss://localhost:%u/", wsr_listen_port(w->engine, from));
+    snprintf(location, sizeof location, "Location: %s\r\n", to);
+    connect.url = url;
+    connect.address = "127.0.0.1";
+    connect.tls = w->client_tls;
+    connect.user = &w->client;
+    connect.redirects_max = 2;
+    w->opened_client = w->opened_server = 0;
+    w->server_record = w->client_record = (wsr_close_record){.cause = WSR_OK};
+    assert_int_equal(wsr_connect(w->engine, &connect, &w->client), WSR_OK);
+    unsigned refused = 0;
+    for (int rounds = 0; rounds < 1000 && !done(w); rounds++) {
+        wsr_event ev[16];
+        int n = wsr_poll(w->engine, ev, 16, 20 * SECOND);
+        assert_true(n > 0);
+        for (int i = 0; i < n; i++) {
+            if (ev[i].type == WSR_EVENT_REQUEST && refused++ == 0)
+                assert_int_equal(wsr_refuse(w->engine, ev[i].conn, 307, location, SLICE("")), WSR_OK);
+            else if (ev[i].type == WSR_EVENT_REQUEST)
+                assert_int_equal(wsr_accept(w->engine, ev[i].conn, NULL, NULL), WSR_OK);
+            else if (ev[i].user != NULL)
+                see(w, &ev[i]);
+        }
+    }
+    assert_true(done(w));
+}
+
+/*
+ * Whom a redirect leads to is not whom the certificate is for: it is not shown there, nor is a session resumed that knows it. On the
+ * same origin it is, and by a connection of its own.
+ */
+static void test_a_certificate_follows_no_redirect_elsewhere(void **state)
+{
+    (void)state;
+    for (unsigned tls13 = 0; tls13 < 2; tls13++) {
+        wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+        server.trust = certs.ca; /* asks for a certificate */
+        client.certificate = certs.client;
+        client.ciphersuites = tls13 ? NULL : "";
+        struct world w;
+        open_world(&w, &server, &client);
+        wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+        wsr_listener sender;
+        listen.tls = w.server_tls;
+        listen.manual = true;
+        assert_int_equal(wsr_listen(w.engine, &listen, &sender), WSR_OK);
+        char elsewhere[100];
+        snprintf(elsewhere, sizeof elsewhere, "wss://localhost:%u/", w.port);
+
+        dial(&w, "localhost"); /* of its own accord: the certificate is shown, and the session remembered */
+        assert_true(poll_until(&w, both_open));
+        assert_int_equal(wsr_close(w.engine, w.client, 1000, SLICE("")), WSR_OK);
+        assert_true(poll_until(&w, both_closed));
+
+        follow(&w, sender, "/same", client_open);
+
+        follow(&w, sender, elsewhere, both_refused);
+        assert_int_equal(w.opened_client + w.opened_server, 0);
+        assert_int_equal(w.server_record.cause, WSR_ETLS_CERTIFICATE);
+        assert_string_equal(w.server_detail, "the peer sent no certificate");
+        assert_int_equal(w.client_record.cause, WSR_ETLS);
+        close_world(&w);
+    }
+}
+
 /* A connection made before a reload lives on, and one made after it is made with the new certificate. */
 static void test_reload_drops_nobody(void **state)
 {
@@ -458,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_the_engines_own_verifies),
         cmocka_unit_test(test_roles_do_not_mix),
+        cmocka_unit_test(test_a_certificate_follows_no_redirect_elsewhere),
         cmocka_unit_test(test_reload_drops_nobody),
         cmocka_unit_test(test_resumption_is_measured),
     };

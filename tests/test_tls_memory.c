@@ -84,12 +84,12 @@ static bool converse(struct wsr_tls *server_tls, struct wsr_tls *client_tls)
     struct wsr_tls_session server, client;
     size_t got = 0;
     wsr_pool_init(&pool, NULL, 0, 0);
-    int error = wsr_tls_start(&server, server_tls, &pool, NULL, 0);
+    int error = wsr_tls_start(&server, server_tls, &pool, NULL);
     if (error < 0) {
         assert_int_equal(error, WSR_ENOMEM);
         return false;
     }
-    error = wsr_tls_start(&client, client_tls, &pool, "localhost", 443);
+    error = wsr_tls_start(&client, client_tls, &pool, &(struct wsr_tls_peer){"localhost", 443, false});
     if (error < 0) {
         assert_true(error == WSR_ENOMEM || error == WSR_ETLS);
         wsr_tls_end(&server);

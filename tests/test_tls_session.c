@@ -82,8 +82,8 @@ static void open_pair(struct pair *pair, struct wsr_tls *server, struct wsr_tls 
 {
     memset(pair, 0, sizeof *pair);
     wsr_pool_init(&pair->pool, NULL, 0, 0);
-    assert_int_equal(wsr_tls_start(&pair->server.session, server, &pair->pool, NULL, 0), WSR_OK);
-    assert_int_equal(wsr_tls_start(&pair->client.session, client, &pair->pool, "localhost", 443), WSR_OK);
+    assert_int_equal(wsr_tls_start(&pair->server.session, server, &pair->pool, NULL), WSR_OK);
+    assert_int_equal(wsr_tls_start(&pair->client.session, client, &pair->pool, &(struct wsr_tls_peer){"localhost", 443, false}), WSR_OK);
 }
 
 static void close_pair(struct pair *pair)
@@ -351,8 +351,8 @@ static void test_certificates_refused(void **state)
         struct pair pair;
         memset(&pair, 0, sizeof pair);
         wsr_pool_init(&pair.pool, NULL, 0, 0);
-        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
-        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, r->host, 443), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, &(struct wsr_tls_peer){r->host, 443, false}), WSR_OK);
         shake(&pair, 1000);
         const struct wsr_tls_session *c = &pair.client.session, *s = &pair.server.session;
         if (c->state != WSR_TLS_FAILED || c->error != WSR_ETLS_CERTIFICATE || c->alert != r->alert || c->alert_received || strcmp(c->detail, r->detail) != 0)
@@ -380,8 +380,8 @@ static void test_certificates_accepted(void **state)
         struct pair pair;
         memset(&pair, 0, sizeof pair);
         wsr_pool_init(&pair.pool, NULL, 0, 0);
-        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
-        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, good[i].host, 443), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, &(struct wsr_tls_peer){good[i].host, 443, false}), WSR_OK);
         shake(&pair, 1000);
         assert_int_equal(pair.client.session.state, WSR_TLS_OPEN);
         wsr_tls_info info;
@@ -491,7 +491,7 @@ static void test_no_tls(void **state)
         struct pair pair;
         memset(&pair, 0, sizeof pair);
         wsr_pool_init(&pair.pool, NULL, 0, 0);
-        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
         feed(&pair, &pair.server, (const uint8_t *)texts[i], i < 3 ? strlen(texts[i]) : 8);
         assert_int_equal(pair.server.session.state, WSR_TLS_FAILED);
         assert_int_equal(pair.server.session.error, WSR_ETLS);
@@ -515,7 +515,7 @@ static void test_renegotiation_is_refused(void **state)
     uint8_t room[8192];
     memset(&pair, 0, sizeof pair);
     wsr_pool_init(&pair.pool, NULL, 0, 0);
-    assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
+    assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
     rawtls_client(&raw, TLS1_2_VERSION);
     bool asked = false;
     for (unsigned round = 0; round < 10; round++) {
@@ -622,8 +622,8 @@ static void test_what_a_client_remembers(void **state)
         struct pair pair;
         memset(&pair, 0, sizeof pair);
         wsr_pool_init(&pair.pool, NULL, 0, 0);
-        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
-        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, "localhost", (uint16_t)(1000 + i)), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
+        assert_int_equal(wsr_tls_start(&pair.client.session, client, &pair.pool, &(struct wsr_tls_peer){"localhost", (uint16_t)(1000 + i), false}), WSR_OK);
         shake(&pair, 1000);
         assert_int_equal(SSL_session_reused(pair.client.session.ssl), 0);
         close_pair(&pair);
@@ -846,8 +846,8 @@ static void test_no_memory_for_chunks(void **state)
         struct pair pair;
         memset(&pair, 0, sizeof pair);
         wsr_pool_init(&pair.pool, &allocator, 1, 0); /* which keeps nothing */
-        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL, 0), WSR_OK);
-        int error = wsr_tls_start(&pair.client.session, client, &pair.pool, "localhost", 443);
+        assert_int_equal(wsr_tls_start(&pair.server.session, server, &pair.pool, NULL), WSR_OK);
+        int error = wsr_tls_start(&pair.client.session, client, &pair.pool, &(struct wsr_tls_peer){"localhost", 443, false});
         if (error == WSR_OK) {
             shake(&pair, 700);
             struct end *ends[] = {&pair.client, &pair.server};

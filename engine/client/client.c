@@ -258,7 +258,8 @@ static int make_front(wsr_engine *engine, struct wsr_connection *c, const struct
     struct wsr_http_out out = {(uint8_t *)name, sizeof name - 1, 0};
     wsr_url_put_server_name(&out, url);
     name[out.len] = '\0';
-    return wsr_conn_front_tls(engine, c, client->tls, name, url->port, client->config.tls_timeout_ns);
+    const struct wsr_tls_peer peer = {name, url->port, client->elsewhere};
+    return wsr_conn_front_tls(engine, c, client->tls, &peer, client->config.tls_timeout_ns);
 }
 
 static void connected(wsr_engine *engine, struct wsr_connection *c, int fd, uint64_t now_ns, bool wait_first)
@@ -287,7 +288,7 @@ static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_
         wsr_http_put(&out, place->host);
     assert(out.len < sizeof text); /* the parser's limits */
     text[out.len] = '\0';
-    const char *host = client->config.address != NULL ? client->config.address : text;
+    const char *host = client->config.address != NULL && !client->elsewhere ? client->config.address : text;
     wsr_dial_begin(engine, c, host, place->port, wsr_url_is_unix(place) ? text : NULL, client->config.connect_timeout_ns);
 }
 

@@ -32,6 +32,7 @@ struct wsr_client {
     wsr_tls *tls;              /* config.tls, a hold on it; NULL: the engine's own, if one is needed */
     struct wsr_dial dial;
     struct wsr_comeback *comeback; /* comeback.c's; NULL: it does not come back */
+    bool elsewhere;            /* a redirect has led away from the URL's origin: what is for that alone is not shown there (redirect.h) */
     bool succeeded;            /* by another connection, which comes back in place of this one */
 };
 

@@ -97,6 +97,7 @@ static void install(wsr_engine *engine, struct wsr_client *client, struct wsr_re
     }
     redirect->memory = memory;
     redirect->bytes = bytes;
+    client->elsewhere |= !same;
     redirect->shown = memory + at[1];
     client->headers = memory + at[2];
     client->urls[client->endpoint] = to;
@@ -138,6 +139,7 @@ void wsr_redirect_end(wsr_engine *engine, struct wsr_client *client, struct wsr_
         return;
     client->urls[client->endpoint] = redirect->instead_of;
     client->headers = redirect->headers;
+    client->elsewhere = false;
     engine->allocator->release(engine->allocator->context, redirect->memory, redirect->bytes);
     *redirect = (struct wsr_redirect){.memory = NULL};
 }

@@ -3,7 +3,8 @@
  * Location names stands for the configured URL. How often that may be done is the policy's.
  *
  * Never from wss to ws, and never to a unix socket of this host. To another origin no credentials go along: neither the
- * URL's user and password, nor Authorization, Proxy-Authorization and Cookie of the configured header lines.
+ * URL's user and password, nor Authorization, Proxy-Authorization and Cookie of the configured header lines, nor the client's
+ * certificate. Once away they stay away, though a further redirect lead home.
  */
 #ifndef WSR_CLIENT_REDIRECT_H
 #define WSR_CLIENT_REDIRECT_H

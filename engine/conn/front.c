@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "ring/sys.h"
-#include "tls/session.h"
 
 #define TIMEOUT_DEFAULT_NS UINT64_C(10000000000)
 
@@ -39,7 +38,7 @@ struct wsr_front {
     size_t plain_flying;          /* bytes of the endpoint's whose ciphertext flies */
     uint64_t tls_timeout_ns, proxy_timeout_ns, deadline_ns;
     int error;                    /* STAGE_FAILED: as which it ends */
-    uint16_t port;
+    struct wsr_tls_peer peer;     /* a client's; its host is the one below */
     uint8_t stage;
     bool proxy_flies;             /* what was shown to the ring last is the proxy's */
     char host[WSR_PROXY_HOST_MAX + 1];
@@ -73,7 +72,7 @@ bool wsr_front_suits(const wsr_tls *tls, wsr_role role)
     return tls == NULL || wsr_tls_role(tls) == role;
 }
 
-int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const char *host, uint16_t port,
+int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const struct wsr_tls_peer *peer,
                        uint64_t timeout_ns)
 {
     int error = tls == NULL ? default_tls(engine, &tls) : WSR_OK;
@@ -81,16 +80,17 @@ int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tl
         error = WSR_ECONFIG;
     if (error < 0)
         return error;
-    const size_t host_len = host != NULL ? strlen(host) : 0;
+    const size_t host_len = peer != NULL ? strlen(peer->host) : 0;
     if (host_len > WSR_PROXY_HOST_MAX)
         return WSR_ETLS;
     struct wsr_front *front = front_of(engine, c);
     if (front == NULL)
         return WSR_ENOMEM;
-    if (host_len > 0)
-        memcpy(front->host, host, host_len);
     front->tls = wsr_tls_hold(tls);
-    front->port = port;
+    if (peer != NULL) {
+        memcpy(front->host, peer->host, host_len);
+        front->peer = (struct wsr_tls_peer){front->host, peer->port, peer->stranger};
+    }
     front->tls_timeout_ns = timeout_ns != 0 ? timeout_ns : TIMEOUT_DEFAULT_NS;
     return WSR_OK;
 }
@@ -215,7 +215,7 @@ static void begin_tls(wsr_engine *engine, struct wsr_connection *c)
     const bool client = wsr_endpoint_role(&c->ep) == WSR_CLIENT;
     front->stage = STAGE_SHAKING;
     front->deadline_ns = client ? wsr_ns_add(engine->now_ns, front->tls_timeout_ns) : wsr_endpoint_deadline(&c->ep);
-    int error = wsr_tls_start(&front->session, front->tls, &engine->env.pool, client ? front->host : NULL, front->port);
+    int error = wsr_tls_start(&front->session, front->tls, &engine->env.pool, client ? &front->peer : NULL);
     if (error < 0)
         fail(c, engine->now_ns, error, error == WSR_ENOMEM ? "no memory for TLS" : "the host's name cannot be asked for with TLS");
 }

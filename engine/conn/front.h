@@ -16,6 +16,7 @@
 
 #include "conn/engine.h"
 #include "proto/proxy.h"
+#include "tls/session.h"
 
 struct wsr_front;
 
@@ -25,12 +26,11 @@ struct wsr_front;
 bool wsr_front_suits(const wsr_tls *tls, wsr_role role);
 
 /*
- * TLS, of tls's role (the front takes a hold on it). A client: to this host, as in its URL (a name, or a numeric address without
- * brackets; copied), whose sessions are remembered by it and port; tls NULL: one of the engine's own, which trusts the system's
- * roots; timeout_ns is the handshake's, from when the transport (and the proxy) is there, 0: 10 s. A server: NULL, 0 and 0; the
- * endpoint's handshake deadline covers both. Returns 0, WSR_ECONFIG (tls does not suit), WSR_ENOMEM, WSR_ETLS.
+ * TLS, of tls's role (the front takes a hold on it). A client: to this peer (copied); tls NULL: one of the engine's own, which trusts
+ * the system's roots; timeout_ns is the handshake's, from when the transport (and the proxy) is there, 0: 10 s. A server: NULL and 0;
+ * the endpoint's handshake deadline covers both. Returns 0, WSR_ECONFIG (tls does not suit), WSR_ENOMEM, WSR_ETLS.
  */
-WSR_MUST_USE int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const char *host, uint16_t port,
+WSR_MUST_USE int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tls, const struct wsr_tls_peer *peer,
                                     uint64_t timeout_ns);
 
 /* A proxy to ask first; timeout_ns 0: 10 s. Returns 0, WSR_ENOMEM, WSR_ECONFIG (as wsr_proxy_start). */

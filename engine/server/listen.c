@@ -55,7 +55,7 @@ static struct wsr_connection *make(wsr_engine *engine, const struct wsr_listenin
         return NULL;
     *error = listening->prefaced ? wsr_preface_expect(engine, c) : WSR_OK;
     if (*error == WSR_OK && listening->tls != NULL)
-        *error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0, 0);
+        *error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0);
     if (*error < 0)
         wsr_endpoint_broken(&c->ep, engine->now_ns, *error);
     engine->stats.accepted++;

@@ -144,18 +144,20 @@ static void shake(struct wsr_tls_session *session)
         judge(session, result);
 }
 
-static int start_client(struct wsr_tls_session *session, const char *host, uint16_t port)
+static int start_client(struct wsr_tls_session *session, const struct wsr_tls_peer *peer)
 {
     SSL_set_connect_state(session->ssl);
-    if (!set_host(session, host))
+    if (!set_host(session, peer->host))
         return WSR_ETLS;
-    if (!session->tls->config.no_resumption && !set_resumption(session, host, port))
+    if (peer->stranger)
+        SSL_certs_clear(session->ssl); /* its own copies of the certificate and key */
+    else if (!session->tls->config.no_resumption && !set_resumption(session, peer->host, peer->port))
         return WSR_ENOMEM;
     shake(session);
     return session->state != WSR_TLS_FAILED ? WSR_OK : session->error;
 }
 
-int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const char *host, uint16_t port)
+int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const struct wsr_tls_peer *peer)
 {
     ERR_clear_error();
     *session = (struct wsr_tls_session){.tls = wsr_tls_hold(tls), .pool = pool, .ssl = wsr_tls_new_ssl(tls)};
@@ -164,7 +166,7 @@ int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct w
         SSL_set_app_data(session->ssl, session);
         SSL_set_info_callback(session->ssl, note_alert);
         if (tls->config.role == WSR_CLIENT)
-            error = start_client(session, host, port);
+            error = start_client(session, peer);
         else
             SSL_set_accept_state(session->ssl);
     }

@@ -47,17 +47,27 @@ struct wsr_tls_session {
     bool no_memory;           /* output found none */
 };
 
+/* Whom a client's end talks to. */
+struct wsr_tls_peer {
+    const char *host; /* as in its URL: a name, which is sent along and must be the certificate's; or a numeric address, without brackets,
+                         likewise but not sent */
+    uint16_t port;    /* by which with host sessions are remembered */
+    /*
+     * Somebody whom this end's certificate is not for: it is not shown, nor is a session resumed that knows it, nor one made that does
+     * not. What the server's certificate must be stays the same.
+     */
+    bool stranger;
+};
+
 /* Whose end it is for. */
 wsr_role wsr_tls_role(const struct wsr_tls *tls);
 
 /*
- * Begins one end of a connection, of tls's role, in place; pool is where ciphertext goes and must outlive it. A client: host, as in
- * its URL (a name, which is sent along and must be the certificate's; or a numeric address, without brackets, likewise but not
- * sent), and port, by which with host sessions are remembered. A server: NULL and 0. A client's first message is in output then.
+ * Begins one end of a connection, of tls's role, in place; pool is where ciphertext goes and must outlive it. peer: a client's, read
+ * and not kept; a server: NULL. A client's first message is in output then.
  * Returns 0, WSR_ENOMEM, WSR_ETLS (host can be no server's name).
  */
-WSR_MUST_USE int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const char *host,
-                               uint16_t port);
+WSR_MUST_USE int wsr_tls_start(struct wsr_tls_session *session, struct wsr_tls *tls, struct wsr_pool *pool, const struct wsr_tls_peer *peer);
 void wsr_tls_end(struct wsr_tls_session *session);
 
 /* What wsr_tls_take made of its bytes. */

@@ -57,7 +57,8 @@ typedef struct wsr_connect_config {
      * reconnect policy chooses from, at most 16 of at most 8192 bytes. Required.
      */
     const char *url;
-    const char *address;      /* connect to this numeric address, whatever the URL's host resolves to; not with proxy [NULL: resolve it] */
+    const char *address;      /* connect to this numeric address, whatever the URL's host resolves to; not with proxy; a redirect to another
+                                 origin goes where that is [NULL: resolve it] */
     const char *subprotocols; /* offered, comma-separated [NULL: none] */
     const char *headers;      /* further header lines, each ended by CR LF [NULL: none] */
     const char *origin;       /* the Origin header [NULL: none] */
@@ -66,7 +67,7 @@ typedef struct wsr_connect_config {
      * the connection's peer address; not to unix sockets [NULL: none]
      */
     const char *proxy;
-    wsr_tls *tls;             /* for wss: [NULL: one of the engine's own, which trusts the system's roots] */
+    wsr_tls *tls;             /* for wss, its certificate for the URLs' servers alone [NULL: one of the engine's own, which trusts the system's roots] */
     void *user;
     wsr_deflate deflate;      /* permessage-deflate, offered [off] */
     uint64_t connect_timeout_ns; /* resolving the name and connecting, all addresses together [10 s] */
@@ -74,8 +75,10 @@ typedef struct wsr_connect_config {
     uint64_t tls_timeout_ns;     /* the TLS handshake [10 s] */
     /*
      * 3xx answers followed without reconnect.on [0: refused]. With it the policy counts them. Each is told by a RECONNECTING event
-     * (FOLLOW), and goes for one attempt, or connection: what is lost there comes back to the URL. Never from wss to ws; to
-     * another origin without user, password, and Authorization, Proxy-Authorization and Cookie lines.
+     * (FOLLOW), and goes for one attempt, or connection: what is lost there comes back to the URL. Never from wss to ws. To
+     * another origin (scheme, host or port) without what is for this one alone: user and password, lines of Authorization,
+     * Proxy-Authorization and Cookie, and tls's certificate. All else goes along: secrets in lines of other names, in the
+     * subprotocols or in the target do too.
      */
     uint32_t redirects_max;
     wsr_reconnect reconnect;

@@ -21,7 +21,8 @@ typedef struct wsr_tls_config {
     size_t size;
     wsr_role role;             /* WSR_SERVER or WSR_CLIENT */
     const char *certificate;   /* PEM file: this end's certificate, then those between it and a root; a server needs one, or
-                                  self_signed */
+                                  self_signed. A client's is shown to whoever asks for it at the URLs connected to, and nowhere that
+                                  they redirect to */
     const char *key;           /* PEM file: its private key [NULL: in the certificate's file] */
     const char *self_signed;   /* server, to try things out: make a key and a certificate, in memory, for these names and
                                   addresses: "localhost, 127.0.0.1" [NULL] */
