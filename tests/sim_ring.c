@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/mark.h"
 #include "lib/ring_scripts.h"
 #include "ring/sys.h"
 #include "sim/sim.h"
@@ -544,7 +545,7 @@ static void test_violations(void **state)
     }
 }
 
-/* Released bytes are overwritten: a reader that comes late does not find what it looks for. */
+/* Released bytes are closed to everybody, and overwritten: a reader that comes late does not find what it looks for. */
 static void test_scribble(void **state)
 {
     (void)state;
@@ -558,10 +559,17 @@ static void test_scribble(void **state)
     struct wsr_completion c = take(scene.ring);
     assert_int_equal(c.res, 512);
     assert_int_equal(c.ptr[0], 'a');
+#ifdef WSR_MARKS
+    assert_true(wsr_mark_is_open(c.ptr + 511) && !wsr_mark_is_open(c.ptr + 512));
+#endif
     wsr_ring_release(scene.ring, c.buffer);
     assert_int_equal(sim_peer_write(scene.peer, bytes, 1), 1);
     struct wsr_completion next = take(scene.ring);
     assert_true(next.ptr != c.ptr);
+#ifdef WSR_MARKS
+    assert_false(wsr_mark_is_open(c.ptr) || wsr_mark_is_open(c.ptr + 511));
+#endif
+    wsr_mark_open(c.ptr, 1);
     assert_int_equal(c.ptr[0], 0xdb);
     wsr_ring_release(scene.ring, next.buffer);
     wsr_ring_close(scene.ring);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# tools/lint.sh [FILE...] - what compilers and tests do not say: clang-tidy (.clang-tidy), cppcheck and gcc -fanalyzer over the library and
-# the command (or over FILEs). Exit code 0: nothing found. A false alarm is answered at its place, with the reason.
+# tools/lint.sh [FILE...] - what compilers and tests do not say: clang-tidy (.clang-tidy; its clang-analyzer-* are scan-build's checkers),
+# cppcheck and gcc -fanalyzer over the library and the command (or over FILEs). Exit code 0: nothing found. A false alarm is answered at its
+# place, with the reason.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck disable=SC2317 # the functions are called through xargs

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mark.h"
+
 #define KEPT_BYTES_DEFAULT ((size_t)16 << 20)
 #define OUT_BYTES_DEFAULT ((size_t)1 << 30)
 #define CLASS_MIN_SHIFT 8u /* 256 bytes */
@@ -31,26 +33,6 @@ static void default_release(void *context, void *ptr, size_t size)
 }
 
 const wsr_allocator wsr_allocator_default = {NULL, default_alloc, default_resize, default_release};
-
-/* What is kept free looks used to AddressSanitizer, which so would miss every use of a chunk that was given back. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POISON 1
-#endif
-#endif
-#if defined(POISON) || defined(__SANITIZE_ADDRESS__)
-void __asan_poison_memory_region(const volatile void *addr, size_t size);
-void __asan_unpoison_memory_region(const volatile void *addr, size_t size);
-#define poison __asan_poison_memory_region
-#define unpoison __asan_unpoison_memory_region
-#else
-static void poison(const volatile void *addr, size_t size)
-{
-    (void)addr;
-    (void)size;
-}
-#define unpoison poison
-#endif
 
 void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t kept_bytes_max, size_t out_bytes_max)
 {
@@ -90,7 +72,7 @@ static struct wsr_chunk *take_free(struct wsr_pool *pool, unsigned size_class, s
         return NULL;
     pool->free[size_class] = chunk->next;
     pool->kept_bytes -= size;
-    unpoison(chunk->bytes, size - sizeof *chunk);
+    wsr_mark_open(chunk->bytes, size - sizeof *chunk);
     return chunk;
 }
 
@@ -161,7 +143,7 @@ void wsr_pool_put(struct wsr_pool *pool, struct wsr_chunk *chunk)
         return;
     }
     pool->kept_bytes += size;
-    poison(chunk->bytes, size - sizeof *chunk);
+    wsr_mark_closed(chunk->bytes, size - sizeof *chunk);
     chunk->next = pool->free[chunk->size_class];
     pool->free[chunk->size_class] = chunk;
 }

@@ -71,6 +71,9 @@ void wsr_env_fini(struct wsr_env *env)
 {
     wsr_env_release(env);
     wsr_permessage_release(env);
+#ifdef WSR_DEBUG
+    assert(env->pool.out_bytes == 0); /* every chunk is back; in release what was lost is not worth the process */
+#endif
     wsr_pool_free(&env->pool);
 }
 

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 
+#include "base/mark.h"
 #include "ring/sys.h"
 
 static void add(struct wsr_arena *arena, unsigned buffer)
@@ -13,8 +14,9 @@ static void add(struct wsr_arena *arena, unsigned buffer)
     struct wsr_arena_buffer *b = &arena->buffers[buffer];
     b->filled = 0;
     b->kernels = true;
-    io_uring_buf_ring_add(arena->ring, arena->memory + (size_t)buffer * arena->buffer_bytes, arena->buffer_bytes,
-                          (unsigned short)buffer, io_uring_buf_ring_mask(arena->n), (int)arena->unpublished);
+    uint8_t *memory = arena->memory + (size_t)buffer * arena->buffer_bytes;
+    wsr_mark_closed(memory, arena->buffer_bytes);
+    io_uring_buf_ring_add(arena->ring, memory, arena->buffer_bytes, (unsigned short)buffer, io_uring_buf_ring_mask(arena->n), (int)arena->unpublished);
     arena->unpublished++;
     arena->free++;
 }
@@ -67,6 +69,8 @@ void wsr_arena_close(struct wsr_arena *arena, bool kernel_is_done)
 {
     if (arena->buffers != NULL)
         arena->allocator->release(arena->allocator->context, arena->buffers, arena->n * sizeof *arena->buffers);
+    if (arena->memory != NULL)
+        wsr_mark_open(arena->memory, (size_t)arena->n * arena->buffer_bytes);
     if (arena->ring != NULL && kernel_is_done)
         wsr_sys_unmap(arena->ring, arena->mapped_bytes, arena->how);
     memset(arena, 0, sizeof *arena);
@@ -97,6 +101,7 @@ uint8_t *wsr_arena_take(struct wsr_arena *arena, unsigned buffer, int32_t res, b
     }
     assert(b->kernels && (uint32_t)res <= arena->buffer_bytes - b->filled);
     uint8_t *ptr = arena->memory + (size_t)buffer * arena->buffer_bytes + b->filled;
+    wsr_mark_open(ptr, (size_t)res);
     b->filled += (uint32_t)res;
     b->holds++;
     if (!more)
@@ -115,7 +120,10 @@ void wsr_arena_release(struct wsr_arena *arena, unsigned buffer)
     assert(buffer < arena->n && arena->buffers[buffer].holds > 0);
     struct wsr_arena_buffer *b = &arena->buffers[buffer];
     b->holds--;
-    if (b->holds == 0 && !b->kernels)
+    if (b->holds > 0)
+        return;
+    wsr_mark_closed(arena->memory + (size_t)buffer * arena->buffer_bytes, b->filled);
+    if (!b->kernels)
         add(arena, buffer);
 }
 

@@ -2,6 +2,7 @@
  * tests/sim/buffers.c - the buffer ring as the kernel treats it: picks at the head, consumes whole buffers or, where it is
  * incremental, moves the entry's address and length along; and checks what the application gives back.
  */
+#include "base/mark.h"
 #include "sim/kernel.h"
 
 #include <stdlib.h>
@@ -58,7 +59,9 @@ void sim_buffers_look(struct sim_ring *ring)
         buffer->addr = entry->addr;
         buffer->len = entry->len;
         /* The kernel may write there from now on; whoever still reads there is to notice. */
+        wsr_mark_open((void *)(uintptr_t)buffer->addr, buffer->filled);
         memset((void *)(uintptr_t)buffer->addr, 0xdb, buffer->filled);
+        wsr_mark_closed((void *)(uintptr_t)buffer->addr, buffer->filled);
         sim_stats.buffers_returned += buffer->known;
         buffer->filled = 0;
         buffer->known = buffer->kernels = true;

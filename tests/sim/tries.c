@@ -5,6 +5,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
 #endif
+#include "base/mark.h"
 #include "sim/kernel.h"
 
 #include <poll.h>
@@ -62,7 +63,9 @@ static void try_receive(struct sim_op *op)
             sim_stats.short_reads += most < len;
             len = most < len ? most : len;
         }
+        wsr_mark_open(to, len); /* nobody else may write there */
         size_t n = sim_read(side, to, len);
+        wsr_mark_closed(to + n, len - n);
         if (n == 0) { /* after the bytes: the end, for good if it was a FIN, or a reset, told once */
             end(op, side->fin_arrived ? 0 : -sim_take_error(side));
             return;
