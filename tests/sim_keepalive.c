@@ -293,6 +293,52 @@ static void a_peer_that_takes_bytes_slowly_lives(void **unused)
     world_close(&w);
 }
 
+/* What carries the ping was given to the kernel long ago, and left only now: until now the peer was asked nothing. */
+static void a_ping_that_left_late_is_waited_for(void **unused)
+{
+    (void)unused;
+    static const uint8_t large[2000];
+    struct world w;
+    uint8_t bytes[2004], ping[14];
+
+    /* the kernel had no room, and goes on with the send when the application, which was away, comes back */
+    world_open(&w, 10 * MS, 30 * MS);
+    assert_int_equal(wsr_ping(w.engine, w.conn), WSR_OK);
+    sim_knobs.delay_percent = 100;
+    sim_knobs.delay_ns_max = 1;
+    poll_for(&w, 0);
+    sim_sleep(60000 * MS);
+    expect_ping(&w, ping, MS);
+    for (unsigned ms = 0; ms < 20; ms++) /* this is how far away it is */
+        poll_for(&w, (int64_t)MS);
+    answer(&w, ping);
+    for (unsigned ms = 0; ms < 5; ms++)
+        poll_for(&w, (int64_t)MS);
+    assert_int_equal(sim_peer_read(w.peer, ping, sizeof ping), -EAGAIN); /* no Close */
+    assert_int_equal(wsr_round_trip_ns(w.engine, w.conn), 0); /* when it left is not known to the millisecond */
+    world_close(&w);
+
+    /* the peer reads what is before it at the last moment, and then is as fast as any */
+    world_open_with(&w, 100 * MS, 30 * MS, 1000);
+    assert_int_equal(wsr_send(w.engine, w.conn, WSR_BINARY, (wsr_slice){large, sizeof large}), WSR_OK);
+    assert_int_equal(wsr_ping(w.engine, w.conn), WSR_OK);
+    for (unsigned ms = 0; ms < 28; ms++)
+        poll_for(&w, (int64_t)MS);
+    for (size_t left = 14 + 4 + sizeof large; left > 0;) {
+        const size_t n = peer_reads(&w, bytes, left < sizeof bytes ? left : sizeof bytes, MS);
+        assert_true(n > 0);
+        left -= n;
+        if (left + n == 14 + 4 + sizeof large) /* the lane goes first */
+            memcpy(ping, bytes, sizeof ping);
+    }
+    for (unsigned ms = 0; ms < 20; ms++)
+        poll_for(&w, (int64_t)MS);
+    answer(&w, ping);
+    poll_for(&w, 0);
+    assert_int_equal(sim_peer_read(w.peer, ping, sizeof ping), -EAGAIN);
+    world_close(&w);
+}
+
 /* But one that takes nothing is dead, whatever is under way to it, and whatever it took before. */
 static void a_peer_that_takes_nothing_dies(void **unused)
 {
@@ -330,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_slow_application_kills_nobody),
         cmocka_unit_test(a_deaf_application_kills_nobody),
         cmocka_unit_test(a_peer_that_takes_bytes_slowly_lives),
+        cmocka_unit_test(a_ping_that_left_late_is_waited_for),
         cmocka_unit_test(a_peer_that_takes_nothing_dies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     if (c->ep.close.state == WSR_CS_BROKEN)
         return; /* what flew when sending failed flies no more: trying again would fail again, poll after poll */
     wsr_slice slices[WSR_RING_SLICES_MAX];
-    const bool plain = c->front == NULL;
+    const bool plain = c->front == NULL, takes_off = c->ep.out.flying == NULL;
     unsigned n = plain ? wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX) : wsr_front_drain(engine, c, slices, WSR_RING_SLICES_MAX);
     if (!plain && wsr_endpoint_is_over(&c->ep)) { /* it failed in there */
         wsr_conn_after(engine, c);
@@ -26,8 +26,8 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     }
     if (n == 0)
         return;
-    if ((c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
-        wsr_keepalive_left(&c->ep, wsr_sys_now_ns());
+    if (takes_off && (c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
+        wsr_keepalive_flies(&c->ep, wsr_sys_now_ns());
     if (wsr_ring_send(engine->ring, c->fd, WSR_TAG(WSR_OP_SEND, wsr_conn_id(c)), slices, n) == 0)
         c->armed |= WSR_ARMED_SEND;
     else

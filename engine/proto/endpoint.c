@@ -330,6 +330,8 @@ unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)
 void wsr_endpoint_sent(wsr_endpoint *ep, uint64_t now_ns, size_t bytes)
 {
     wsr_outbox_sent(&ep->out, &ep->env->pool, bytes);
+    if ((ep->flags & WSR_EP_PING_WAITS) != 0)
+        wsr_keepalive_left(ep, now_ns);
     if (!wsr_close_is_open(&ep->close))
         wsr_ending_flushed(ep, now_ns);
 }

@@ -95,7 +95,7 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_FAILED_HANDSHAKE = 1 << 8,
     WSR_EP_PINGED = 1 << 9,          /* a keepalive ping is out and nothing has come since */
     WSR_EP_STREAMS = 1 << 10,        /* the open message is larger than whole_bytes_max: it is delivered in chunks */
-    WSR_EP_PING_WAITS = 1 << 11,     /* a keepalive ping was queued and may not have left yet */
+    WSR_EP_PING_WAITS = 1 << 11,     /* a keepalive ping was queued, and the transport may not have taken it yet */
     WSR_EP_LOST = 1 << 12,           /* RECONNECTING was delivered in place of CLOSED */
     WSR_EP_BLANK = 1 << 13           /* a client's between two attempts: there is no transport, and none is being made */
 };

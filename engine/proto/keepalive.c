@@ -10,7 +10,10 @@
 
 #define NEVER UINT64_MAX
 
-enum { PAYLOAD_LEN = WSR_PING_TAG_LEN + sizeof(uint32_t) };
+enum {
+    PAYLOAD_LEN = WSR_PING_TAG_LEN + sizeof(uint32_t),
+    LATE_PART = 8 /* a peer that has this part of the time to answer less is not wronged */
+};
 
 /* The tag is drawn when it is first needed: most endpoints that live alone never ping. */
 static int draw_tag(struct wsr_env *env)
@@ -39,14 +42,6 @@ int wsr_keepalive_ping(struct wsr_endpoint *ep, uint64_t now_ns)
     ep->pinged_ns = now_ns;
     ep->flags |= WSR_EP_PINGED | WSR_EP_PING_WAITS;
     return WSR_OK;
-}
-
-void wsr_keepalive_left(struct wsr_endpoint *ep, uint64_t now_ns)
-{
-    if (ep->out.lane != NULL)
-        return;
-    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PING_WAITS;
-    ep->pinged_ns = now_ns;
 }
 
 bool wsr_keepalive_pong(struct wsr_endpoint *ep, uint64_t now_ns, wsr_slice payload)
@@ -81,6 +76,25 @@ static uint64_t end_of_patience(const struct wsr_endpoint *ep)
     if (idle < late)
         idle = late;
     return unanswered < idle ? unanswered : idle;
+}
+
+void wsr_keepalive_flies(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    if (ep->out.lane == NULL)
+        ep->pinged_ns = now_ns;
+}
+
+/* The kernel may have had no room for long, and then none of our time, which the application may have spent elsewhere. */
+void wsr_keepalive_left(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    if (ep->out.lane != NULL || ep->out.flying != NULL)
+        return;
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PING_WAITS;
+    const uint64_t patience_ns = end_of_patience(ep) - ep->pinged_ns;
+    if ((ep->flags & WSR_EP_PINGED) == 0 || now_ns - ep->pinged_ns <= patience_ns / LATE_PART)
+        return;
+    ep->pinged_ns = now_ns;
+    ep->ping = 0; /* how long the answer took nobody knows */
 }
 
 /* When to ping; never, while one is out and nothing has come since. */

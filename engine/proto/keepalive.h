@@ -12,7 +12,11 @@
 /* Queues a ping now. Returns 0, WSR_ENOMEM, WSR_ERANDOM; on an error nothing was queued. */
 WSR_MUST_USE int wsr_keepalive_ping(struct wsr_endpoint *ep, uint64_t now_ns);
 
-/* The ping may have left: if it has, its time counts from now, and not from when it was queued. */
+/*
+ * While WSR_EP_PING_WAITS. The ping may be in what is given to the transport now: then its round trip begins, whenever it was
+ * queued. And it may be in what the transport has taken by now: if that was long after, the time to answer begins only now.
+ */
+void wsr_keepalive_flies(struct wsr_endpoint *ep, uint64_t now_ns);
 void wsr_keepalive_left(struct wsr_endpoint *ep, uint64_t now_ns);
 
 /* A pong came. True if it answers a ping from here: then it is no news for the application. */

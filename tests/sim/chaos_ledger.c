@@ -18,8 +18,6 @@ void chaos_ledger_closed(struct chaos_end *end)
                       (unsigned long long)r->bytes_in, end->got, (unsigned long long)end->got_bytes);
     if (r->clean && (r->code_sent == 0 || r->code_received == 0 || r->cause != WSR_OK))
         sim_violation("a clean end with codes %u and %u, cause %s", r->code_sent, r->code_received, wsr_error_name(r->cause));
-    if (chaos.pace_ns > CHAOS_MS && r->cause == WSR_ETIMEOUT_PING) /* turns of half a second: a pong may be further behind than that allows */
-        end->life->disturbed = true;
     if (!chaos.hostile && end->life->plan < CHAOS_STRANGER && (r->cause == WSR_ETIMEOUT_IDLE || r->cause == WSR_ETIMEOUT_PING) && !end->life->disturbed)
         sim_violation("a peer that lives was given up: %s", wsr_error_name(r->cause));
     chaos_stats.undelivered += r->messages_undelivered;
