@@ -44,6 +44,7 @@ static void pick_engine(wsr_config *config)
     config->cq_entries = 16u << sim_below(6);
     config->batch_bytes_max = chaos.pace_ns > CHAOS_MS ? 0 : 1 + sim_below(100000);
     config->memory_bytes_max = chaos.memory_max;
+    config->spin_ns = 1 + sim_below(4000); /* each microsecond is a look at the ring */
     config->allocator = &chaos_allocator;
     config->connections_max = CHAOS_SLOTS_MAX - (uint32_t)(sim_chance(30) ? sim_below(CHAOS_SLOTS_MAX - LIVES_LEAST) : 0);
     config->limits.outbox_bytes_max = sim_chance(50) ? chaos.size_max * 2 + sim_below(20000) : 1u << 20;
@@ -76,16 +77,16 @@ static void open_side(struct chaos_side *side, bool is_client)
     chaos_stats.guest_worlds++;
 }
 
-/* On a host that moves few bytes at a time a large message takes thousands of steps. */
-static size_t pick_size(void)
+/* On a host that moves few bytes at a time large messages, or many, take thousands of steps. */
+static void pick_messages(void)
 {
     uint32_t piece = 65536;
     const uint32_t knobs[] = {sim_knobs.read_bytes_max, sim_knobs.write_bytes_max, sim_knobs.socket_bytes};
     for (unsigned i = 0; i < 3; i++)
         if (knobs[i] != 0 && knobs[i] < piece)
             piece = knobs[i];
-    const size_t most = piece < 100 ? 60 + 10 * (size_t)piece : sim_chance(5) ? 70000 : 6000;
-    return most;
+    chaos.size_max = piece < 100 ? 60 + 10 * (size_t)piece : piece >= 500 && sim_chance(5) ? 70000 : 6000;
+    chaos.messages_max = piece < 100 ? 5 : 12;
 }
 
 static void begin(const struct chaos_config *config)
@@ -101,7 +102,7 @@ static void begin(const struct chaos_config *config)
     chaos.at_once = LIVES_LEAST + (unsigned)sim_below(CHAOS_AT_ONCE_MAX - LIVES_LEAST + 1);
     chaos.cap = sim_chance(30) ? 1 + (unsigned)sim_below(4) : CHAOS_BATCH_MAX;
     chaos.flush_percent = sim_chance(40) ? (unsigned)sim_below(101) : 0;
-    chaos.size_max = pick_size();
+    pick_messages();
     /* minutes pass in some worlds, for pings and those who do not answer them; not where a handshake takes a thousand turns */
     chaos.pace_ns = chaos.size_max == 6000 && sim_knobs.read_bytes_max == 0 && sim_chance(30) ? CHAOS_SECOND / 2 : CHAOS_MS;
     if (chaos.pace_ns > CHAOS_MS) /* who takes one event in a second is a while behind with its pongs */

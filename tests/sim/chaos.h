@@ -133,7 +133,7 @@ struct chaos_world {
     bool sleeper;          /* the server's application goes away for long */
     bool deflates;
     bool drained, winding_down, in_batch;
-    unsigned naps, at_once, cap, flush_percent;
+    unsigned naps, at_once, cap, flush_percent, messages_max;
     size_t size_max;
     uint64_t memory_max, pace_ns;
     unsigned paused_n; /* ends that read nothing now */

@@ -9,8 +9,6 @@
 #include "conn/engine.h"
 #include "sim/kernel.h"
 
-enum { MESSAGES_MAX = 12 };
-
 /* What a stranger does behind a handshake that was done, or in the place of one. */
 enum { STRANGER_SILENT, STRANGER_HALF, STRANGER_GARBAGE, STRANGER_OPENS, STRANGER_OPENS_AND_HALF_CLOSES, STRANGER_SPEAKS, STRANGER_SCRIPTS };
 
@@ -112,8 +110,8 @@ bool chaos_life_begin(void)
     life->plan = pick_plan();
     life->peer = -1;
     life->client.life = life->server.life = life;
-    life->client.to_send = (unsigned)sim_below(MESSAGES_MAX);
-    life->server.to_send = (unsigned)sim_below(MESSAGES_MAX);
+    life->client.to_send = (unsigned)sim_below(chaos.messages_max);
+    life->server.to_send = (unsigned)sim_below(chaos.messages_max);
     life->script = (unsigned)sim_below(STRANGER_SCRIPTS);
     chaos.lives_n++; /* its first bytes may pass at once */
     if (life->plan == CHAOS_STRANGER) {
