@@ -6,23 +6,13 @@
 
 #include <string.h>
 
-#define TICK_SHIFT 20u
 #define DIGIT_BITS 6u
 #define DIGIT(tick, level) ((unsigned)((tick) >> ((level) * DIGIT_BITS)) & 63u)
-
-#define TICK_LAST (UINT64_MAX >> TICK_SHIFT)
-
-/* The first tick not earlier than ns. The last one there is takes what is behind it: its successor's time would be 0. */
-static uint64_t tick_of(uint64_t ns)
-{
-    uint64_t tick = ns >> TICK_SHIFT;
-    return tick + (tick < TICK_LAST && (ns & ((UINT64_C(1) << TICK_SHIFT) - 1)) != 0);
-}
 
 void wsr_wheel_init(struct wsr_wheel *wheel, uint64_t now_ns)
 {
     memset(wheel, 0, sizeof *wheel);
-    wheel->tick = now_ns >> TICK_SHIFT;
+    wheel->tick = now_ns >> WSR_TICK_SHIFT;
 }
 
 static void link_in(struct wsr_timer **list, struct wsr_timer *timer)
@@ -36,7 +26,7 @@ static void link_in(struct wsr_timer **list, struct wsr_timer *timer)
 
 static void place(struct wsr_wheel *wheel, struct wsr_timer *timer)
 {
-    uint64_t tick = tick_of(timer->at_ns);
+    const uint64_t tick = wsr_timer_tick(timer);
     if (tick <= wheel->tick) {
         link_in(&wheel->due, timer);
         return;
@@ -62,9 +52,12 @@ void wsr_wheel_unset(struct wsr_wheel *wheel, struct wsr_timer *timer)
 void wsr_wheel_set(struct wsr_wheel *wheel, struct wsr_timer *timer, uint64_t at_ns)
 {
     wsr_wheel_unset(wheel, timer);
-    timer->at_ns = at_ns;
-    if (at_ns != UINT64_MAX)
-        place(wheel, timer);
+    if (at_ns == UINT64_MAX)
+        return;
+    const uint64_t tick = wsr_tick_of(at_ns);
+    timer->tick_low = (uint32_t)tick;
+    timer->tick_high = (uint16_t)(tick >> 32);
+    place(wheel, timer);
 }
 
 /* The level and digit of the next slot that is not empty; false: none. Lower levels come first in time. */
@@ -95,12 +88,12 @@ uint64_t wsr_wheel_next_ns(const struct wsr_wheel *wheel)
     unsigned level, digit;
     if (wheel->due != NULL)
         return 0;
-    return next_slot(wheel, &level, &digit) ? slot_tick(wheel, level, digit) << TICK_SHIFT : UINT64_MAX;
+    return next_slot(wheel, &level, &digit) ? slot_tick(wheel, level, digit) << WSR_TICK_SHIFT : UINT64_MAX;
 }
 
 struct wsr_timer *wsr_wheel_expire(struct wsr_wheel *wheel, uint64_t now_ns)
 {
-    uint64_t now = now_ns >> TICK_SHIFT;
+    uint64_t now = now_ns >> WSR_TICK_SHIFT;
     unsigned level, digit;
     while (wheel->due == NULL && next_slot(wheel, &level, &digit)) {
         uint64_t tick = slot_tick(wheel, level, digit);

@@ -214,7 +214,6 @@ static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const str
     };
     int error = wsr_endpoint_init(&c->ep, &engine->env, &config, UINT64_MAX);
     wsr_pool_put(&engine->env.pool, chunk);
-    c->ep.conn = wsr_conn_id(c);
     return error;
 }
 

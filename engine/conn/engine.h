@@ -64,31 +64,28 @@ enum { /* wsr_connection.state */
 struct wsr_connection {
     struct wsr_endpoint ep;
     struct wsr_timer timer;
-    struct wsr_connection *dirty_next, *pending_next, *starved_next; /* a free slot is linked through dirty_next */
-    struct wsr_connection *shaking_next;
     struct wsr_front *front;   /* a proxy and TLS, conn/front.h; NULL: none, as with plain ws */
     struct wsr_preface *preface; /* whose connection a balancer passed on, conn/preface.h; NULL: nobody's */
     struct wsr_client *client; /* what it connects with, and comes back by; NULL: a server's, or adopted */
     struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
-    uint32_t slot;
-    uint32_t generation; /* of its present or, if free, next life */
+    uint32_t dirty_next, pending_next, starved_next, shaking_next; /* slots; a free one is linked through dirty_next */
     int fd;              /* -1: none */
-    int end_errno;
-    uint64_t acked_bytes; /* by the peer's TCP, when that was last of interest (life.c) */
+    uint32_t acked_bytes; /* the low half of what the peer's TCP had acknowledged when that was last of interest (life.c) */
+    int16_t end_errno;
     uint16_t state;
     uint8_t armed;
     uint8_t cancelled; /* those of them that a cancel was queued for */
     uint8_t small_reads; /* direct.c: in a row */
     uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
-    bool live;       /* not free */
-    bool fed;        /* something was received since it was last on the starved list, or ever */
-    bool hungry;     /* is there, and has got nothing since it was there before: it goes first */
-    bool queues;     /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
+    bool live : 1;   /* not free */
+    bool fed : 1;    /* something was received since it was last on the starved list, or ever */
+    bool hungry : 1; /* is there, and has got nothing since it was there before: it goes first */
+    bool queues : 1; /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
 };
 
-/* First in, first out, linked through one member of the connection: `link` is its offset. */
+/* First in, first out, of slots, linked through one member of the connection: `link` is its offset. */
 struct wsr_conn_list {
-    struct wsr_connection *head, *tail;
+    uint32_t head, tail; /* if n > 0 */
     uint32_t n;
 };
 
@@ -236,7 +233,7 @@ struct wsr_engine {
 
 WSR_MUST_USE int wsr_table_init(wsr_engine *engine);
 void wsr_table_fini(wsr_engine *engine);
-/* A free slot, alive from now on, everything but slot and generation zero; NULL: none, or no memory. */
+/* A free slot, alive from now on, everything but its id zero; NULL: none, or no memory. */
 struct wsr_connection *wsr_table_take(wsr_engine *engine);
 void wsr_table_give(wsr_engine *engine, struct wsr_connection *c);
 /* For the application: NULL also from CLOSED on, although the ring may still hold operations of it. */
@@ -253,13 +250,19 @@ static inline void wsr_conn_disarmed(struct wsr_connection *c, unsigned which)
     c->cancelled &= (uint8_t)~which;
 }
 
+/* Slot and generation; of a free slot, its next life's. */
 static inline wsr_conn wsr_conn_id(const struct wsr_connection *c)
 {
-    return (uint64_t)c->slot << 32 | c->generation;
+    return c->ep.conn;
 }
 
-void wsr_conn_list_append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link);
-struct wsr_connection *wsr_conn_list_take(struct wsr_conn_list *list, size_t link); /* the first; NULL: none */
+static inline uint32_t wsr_conn_slot(const struct wsr_connection *c)
+{
+    return (uint32_t)(c->ep.conn >> 32);
+}
+
+void wsr_conn_list_append(wsr_engine *engine, struct wsr_conn_list *list, struct wsr_connection *c, size_t link);
+struct wsr_connection *wsr_conn_list_take(wsr_engine *engine, struct wsr_conn_list *list, size_t link); /* the first; NULL: none */
 
 /* ---- life.c ---- */
 

@@ -91,7 +91,7 @@ static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno)
 {
     c->state |= WSR_CONN_ENDED;
-    c->end_errno = sys_errno;
+    c->end_errno = (int16_t)sys_errno;
     if (wsr_front_waits(c))
         return; /* its turn tells */
     if ((c->state & WSR_CONN_PREFACED) != 0) { /* what there is of a PROXY header comes to nothing */
@@ -175,7 +175,7 @@ static void starve(wsr_engine *engine, struct wsr_connection *c)
     c->hungry = !c->fed;
     engine->hungry_n += c->hungry;
     c->fed = false;
-    wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
+    wsr_conn_list_append(engine, &engine->starved, c, WSR_LINK(starved_next));
 }
 
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
@@ -245,7 +245,7 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
 
 void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch)
 {
-    struct wsr_connection *c = wsr_conn_list_take(&engine->shaking, WSR_LINK(shaking_next));
+    struct wsr_connection *c = wsr_conn_list_take(engine, &engine->shaking, WSR_LINK(shaking_next));
     if (c == NULL)
         return;
     c->state &= (uint16_t)~(unsigned)WSR_CONN_SHAKING;
@@ -304,9 +304,9 @@ void wsr_input_feed_starved(wsr_engine *engine)
     /* A peer that has much to send takes all buffers there are, in one turn: who got nothing the last time has one of its own. */
     const bool some_hunger = engine->hungry_n > 0;
     for (uint32_t n = engine->starved.n; n > 0 && wsr_ring_buffers_free(engine->ring) > 0; n--) {
-        struct wsr_connection *c = wsr_conn_list_take(&engine->starved, WSR_LINK(starved_next));
+        struct wsr_connection *c = wsr_conn_list_take(engine, &engine->starved, WSR_LINK(starved_next));
         if (some_hunger && !c->hungry && (c->state & WSR_CONN_LET_GO) == 0)
-            wsr_conn_list_append(&engine->starved, c, WSR_LINK(starved_next));
+            wsr_conn_list_append(engine, &engine->starved, c, WSR_LINK(starved_next));
         else
             revive(engine, c);
     }
@@ -315,9 +315,9 @@ void wsr_input_feed_starved(wsr_engine *engine)
     if (shedding->on && !shedding->some_left)
         return;
     for (uint32_t n = shedding->held.n; n > 0; n--) {
-        struct wsr_connection *c = wsr_conn_list_take(&shedding->held, WSR_LINK(starved_next));
+        struct wsr_connection *c = wsr_conn_list_take(engine, &shedding->held, WSR_LINK(starved_next));
         if (shedding->on && (c->state & WSR_CONN_LET_GO) == 0)
-            wsr_conn_list_append(&shedding->held, c, WSR_LINK(starved_next));
+            wsr_conn_list_append(engine, &shedding->held, c, WSR_LINK(starved_next));
         else
             revive(engine, c);
     }

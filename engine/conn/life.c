@@ -18,7 +18,7 @@ void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_DIRTY) != 0)
         return;
     c->state |= WSR_CONN_DIRTY;
-    wsr_conn_list_append(&engine->dirty, c, WSR_LINK(dirty_next));
+    wsr_conn_list_append(engine, &engine->dirty, c, WSR_LINK(dirty_next));
 }
 
 void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
@@ -26,7 +26,7 @@ void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_PENDING) != 0)
         return;
     c->state |= WSR_CONN_PENDING;
-    wsr_conn_list_append(&engine->pending, c, WSR_LINK(pending_next));
+    wsr_conn_list_append(engine, &engine->pending, c, WSR_LINK(pending_next));
 }
 
 void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c)
@@ -34,7 +34,7 @@ void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_SHAKING) != 0)
         return;
     c->state |= WSR_CONN_SHAKING;
-    wsr_conn_list_append(&engine->shaking, c, WSR_LINK(shaking_next));
+    wsr_conn_list_append(engine, &engine->shaking, c, WSR_LINK(shaking_next));
 }
 
 struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpoint_config *config, int *error)
@@ -49,7 +49,6 @@ struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpo
         wsr_table_give(engine, c);
         return NULL;
     }
-    c->ep.conn = wsr_conn_id(c);
     c->fd = fd;
     engine->stats.open++;
     wsr_wheel_set(&engine->wheel, &c->timer, wsr_endpoint_deadline(&c->ep));
@@ -109,7 +108,7 @@ static void set_timer(wsr_engine *engine, struct wsr_connection *c)
     const uint64_t stage = wsr_front_deadline(c);
     const uint64_t deadline = stage != UINT64_MAX ? stage : wsr_endpoint_deadline(&c->ep);
     const bool doubted = (c->state & WSR_CONN_DOUBTED) != 0; /* its deadline has passed, and the timer says until when it is let off */
-    if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || (deadline < c->timer.at_ns && !doubted)))
+    if (deadline != UINT64_MAX && (!wsr_timer_is_set(&c->timer) || (wsr_tick_of(deadline) < wsr_timer_tick(&c->timer) && !doubted)))
         wsr_wheel_set(&engine->wheel, &c->timer, deadline);
 }
 
@@ -182,9 +181,11 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
  */
 static bool takes_bytes(struct wsr_connection *c)
 {
-    const uint64_t before = c->acked_bytes;
-    const bool waits = wsr_sys_sending(c->fd, &c->acked_bytes) || wsr_outbox_pending(&c->ep.out);
-    return waits && c->acked_bytes > before;
+    uint64_t acked_bytes = c->acked_bytes;
+    const bool waits = wsr_sys_sending(c->fd, &acked_bytes) || wsr_outbox_pending(&c->ep.out);
+    const bool some = (uint32_t)acked_bytes != c->acked_bytes; /* it only grows */
+    c->acked_bytes = (uint32_t)acked_bytes;
+    return waits && some;
 }
 
 /*

@@ -38,7 +38,7 @@ void wsr_output_kick(wsr_engine *engine)
 {
     uint32_t n = engine->dirty.n; /* those that become dirty meanwhile wait for the next kick */
     while (n-- > 0) {
-        struct wsr_connection *c = wsr_conn_list_take(&engine->dirty, WSR_LINK(dirty_next));
+        struct wsr_connection *c = wsr_conn_list_take(engine, &engine->dirty, WSR_LINK(dirty_next));
         c->state &= (uint16_t)~(unsigned)WSR_CONN_DIRTY;
         kick_one(engine, c);
     }

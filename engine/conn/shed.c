@@ -62,7 +62,7 @@ void wsr_shed_received(wsr_engine *engine, struct wsr_connection *c)
         return;
     engine->stats.reads_held++;
     c->state |= WSR_CONN_STARVED;
-    wsr_conn_list_append(&engine->shedding.held, c, WSR_LINK(starved_next));
+    wsr_conn_list_append(engine, &engine->shedding.held, c, WSR_LINK(starved_next));
     (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
 }
 

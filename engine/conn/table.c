@@ -31,29 +31,34 @@ void wsr_table_fini(wsr_engine *engine)
     table->blocks = NULL;
 }
 
-static struct wsr_connection **link_of(struct wsr_connection *c, size_t link)
+/* A slot that there is. */
+static struct wsr_connection *slot_of(const wsr_engine *engine, uint32_t slot)
 {
-    return (struct wsr_connection **)(void *)((char *)c + link);
+    return &engine->table.blocks[slot / WSR_TABLE_BLOCK][slot % WSR_TABLE_BLOCK];
 }
 
-void wsr_conn_list_append(struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
+static uint32_t *link_of(struct wsr_connection *c, size_t link)
 {
-    *link_of(c, link) = NULL;
-    if (list->head == NULL)
-        list->head = c;
+    return (uint32_t *)(void *)((char *)c + link);
+}
+
+void wsr_conn_list_append(wsr_engine *engine, struct wsr_conn_list *list, struct wsr_connection *c, size_t link)
+{
+    const uint32_t slot = wsr_conn_slot(c);
+    if (list->n++ == 0)
+        list->head = slot;
     else
-        *link_of(list->tail, link) = c;
-    list->tail = c;
-    list->n++;
+        *link_of(slot_of(engine, list->tail), link) = slot;
+    list->tail = slot;
 }
 
-struct wsr_connection *wsr_conn_list_take(struct wsr_conn_list *list, size_t link)
+struct wsr_connection *wsr_conn_list_take(wsr_engine *engine, struct wsr_conn_list *list, size_t link)
 {
-    struct wsr_connection *c = list->head;
-    if (c == NULL)
+    if (list->n == 0)
         return NULL;
-    list->head = *link_of(c, link);
     list->n--;
+    struct wsr_connection *c = slot_of(engine, list->head);
+    list->head = *link_of(c, link);
     return c;
 }
 
@@ -66,28 +71,26 @@ static bool grow(wsr_engine *engine)
     if (block == NULL)
         return false;
     memset(block, 0, WSR_TABLE_BLOCK * sizeof *block);
-    uint32_t first = table->blocks_n * WSR_TABLE_BLOCK;
-    for (uint32_t i = 0; i < WSR_TABLE_BLOCK && first + i < table->slots_max; i++) {
-        block[i].slot = first + i;
-        block[i].generation = 1;
-        block[i].fd = -1;
-        wsr_conn_list_append(&table->free, &block[i], WSR_LINK(dirty_next));
-    }
+    const uint32_t first = table->blocks_n * WSR_TABLE_BLOCK;
     table->blocks[table->blocks_n++] = block;
+    for (uint32_t i = 0; i < WSR_TABLE_BLOCK && first + i < table->slots_max; i++) {
+        block[i].ep.conn = (uint64_t)(first + i) << 32 | 1;
+        block[i].fd = -1;
+        wsr_conn_list_append(engine, &table->free, &block[i], WSR_LINK(dirty_next));
+    }
     return true;
 }
 
 struct wsr_connection *wsr_table_take(wsr_engine *engine)
 {
     struct wsr_table *table = &engine->table;
-    if (table->free.head == NULL && !grow(engine))
+    if (table->free.n == 0 && !grow(engine))
         return NULL;
-    struct wsr_connection *c = wsr_conn_list_take(&table->free, WSR_LINK(dirty_next));
+    struct wsr_connection *c = wsr_conn_list_take(engine, &table->free, WSR_LINK(dirty_next));
     assert(c != NULL); /* a block has at least one slot */
-    uint32_t slot = c->slot, generation = c->generation;
+    const wsr_conn id = wsr_conn_id(c);
     memset(c, 0, sizeof *c);
-    c->slot = slot;
-    c->generation = generation;
+    c->ep.conn = id;
     c->fd = -1;
     c->live = true;
     table->live_n++;
@@ -99,23 +102,23 @@ void wsr_table_give(wsr_engine *engine, struct wsr_connection *c)
     struct wsr_table *table = &engine->table;
     assert(c->live);
     c->live = false;
-    if (++c->generation == 0) /* 0 would make slot 0's id 0 */
-        c->generation = 1;
+    const uint32_t generation = (uint32_t)c->ep.conn + 1;
+    c->ep.conn = (uint64_t)wsr_conn_slot(c) << 32 | (generation != 0 ? generation : 1); /* 0 would make slot 0's id 0 */
     table->live_n--;
-    wsr_conn_list_append(&table->free, c, WSR_LINK(dirty_next));
+    wsr_conn_list_append(engine, &table->free, c, WSR_LINK(dirty_next));
 }
 
 struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot)
 {
     const struct wsr_table *table = &engine->table;
     uint32_t block = slot / WSR_TABLE_BLOCK;
-    return block < table->blocks_n && slot < table->slots_max ? &table->blocks[block][slot % WSR_TABLE_BLOCK] : NULL;
+    return block < table->blocks_n && slot < table->slots_max ? slot_of(engine, slot) : NULL;
 }
 
 struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id)
 {
     struct wsr_connection *c = id >> 56 == 0 ? wsr_table_at(engine, (uint32_t)(id >> 32)) : NULL;
-    return c != NULL && c->live && c->generation == (uint32_t)id ? c : NULL;
+    return c != NULL && c->live && wsr_conn_id(c) == id ? c : NULL;
 }
 
 struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id)

@@ -124,7 +124,7 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
 static void serve_pending(wsr_engine *engine, struct wsr_batch *batch)
 {
     for (uint32_t n = engine->pending.n; n > 0 && !is_full(engine, batch); n--) {
-        struct wsr_connection *c = wsr_conn_list_take(&engine->pending, WSR_LINK(pending_next));
+        struct wsr_connection *c = wsr_conn_list_take(engine, &engine->pending, WSR_LINK(pending_next));
         c->state &= (uint16_t)~(unsigned)WSR_CONN_PENDING;
         bool done = wsr_input_pending(engine, batch, c);
         wsr_conn_after(engine, c);

@@ -116,8 +116,10 @@ void wsr_env_release(struct wsr_env *env)
 
 int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns)
 {
+    const wsr_conn conn = ep->conn;
     memset(ep, 0, sizeof *ep);
     ep->env = env;
+    ep->conn = conn;
     ep->user = config->user;
     ep->opened_ns = ep->received_ns = now_ns;
     ep->close_deadline_ns = UINT64_MAX;

@@ -147,7 +147,7 @@ struct wsr_endpoint {
 };
 
 /*
- * Initialises an endpoint in place (an engine's slot). config->limits, allocator, random and kernels are not read: env
+ * Initialises an endpoint in place (an engine's slot), whose conn stays. config->limits, allocator, random and kernels are not read: env
  * has them. Returns as wsr_endpoint_open.
  */
 WSR_MUST_USE int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns);

@@ -98,16 +98,16 @@ static void slot(const struct wsr_connection *c)
     const uint16_t deaf = WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_ENDED | WSR_CONN_LET_GO | WSR_CONN_STARVED;
     const bool over = wsr_endpoint_is_over(&c->ep), connected = (c->state & WSR_CONN_CONNECTED) != 0;
     if ((c->cancelled & ~c->armed) != 0 || (c->fd < 0 && (c->armed & ~WSR_ARMED_DIAL) != 0))
-        sim_violation("slot %u: armed %x, cancelled %x, descriptor %d", c->slot, c->armed, c->cancelled, c->fd);
+        sim_violation("slot %u: armed %x, cancelled %x, descriptor %d", wsr_conn_slot(c), c->armed, c->cancelled, c->fd);
     if ((c->ep.flags & WSR_EP_CLOSED) != 0 && !over)
-        sim_violation("slot %u: CLOSED was told, and it is not over", c->slot);
+        sim_violation("slot %u: CLOSED was told, and it is not over", wsr_conn_slot(c));
     if ((c->state & WSR_CONN_LET_GO) != 0)
         return;
     if (connected && (c->armed & WSR_ARMED_RECEIVE) == 0 && (c->state & deaf) == 0)
-        sim_violation("slot %u: nothing is received any more", c->slot);
+        sim_violation("slot %u: nothing is received any more", wsr_conn_slot(c));
     const bool sends = c->front == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
     if (connected && !over && c->ep.close.state != WSR_CS_BROKEN && sends && (c->armed & WSR_ARMED_SEND) == 0 && (c->state & WSR_CONN_DIRTY) == 0)
-        sim_violation("slot %u: what is to be sent is forgotten", c->slot);
+        sim_violation("slot %u: what is to be sent is forgotten", wsr_conn_slot(c));
 }
 
 void chaos_ledger_step(const struct chaos_side *side)
