@@ -332,6 +332,25 @@ static void an_allocator_without_functions_is_malloc(void **unused)
     wsr_pool_free(&pool);
 }
 
+/* What is got exactly goes before what is kept, like any chunk: both together stay under the limit. */
+static void what_is_kept_gives_way_to_what_lasts(void **state)
+{
+    (void)state;
+    struct heap heap = {0};
+    struct wsr_pool pool;
+    wsr_pool_init(&pool, heap_of(&heap), 1 << 20, 1 << 20);
+    struct wsr_chunk *chunk = wsr_pool_get(&pool, 500000);
+    assert_non_null(chunk);
+    wsr_pool_put(&pool, chunk);
+    assert_true(pool.kept_bytes > 500000);
+    void *memory = wsr_pool_get_exact(&pool, 900000);
+    assert_non_null(memory);
+    assert_true(heap.bytes <= 1 << 20);
+    wsr_pool_put_exact(&pool, memory, 900000);
+    wsr_pool_free(&pool);
+    assert_int_equal(heap.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +364,7 @@ int main(void)
         cmocka_unit_test(growing_never_has_both_in_memory),
         cmocka_unit_test(failures_leave_everything_as_it_was),
         cmocka_unit_test(an_allocator_without_functions_is_malloc),
+        cmocka_unit_test(what_is_kept_gives_way_to_what_lasts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

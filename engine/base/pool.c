@@ -202,6 +202,7 @@ void *wsr_pool_get_exact(struct wsr_pool *pool, size_t bytes)
 {
     if (!fits(pool, bytes))
         return NULL;
+    make_room(pool, bytes);
     void *memory = pool->allocator->alloc(pool->allocator->context, bytes);
     if (memory == NULL)
         return NULL;
