@@ -49,13 +49,10 @@ struct stage {
     size_t got_len;
 };
 
-static void open_stage(struct stage *s, const wsr_limits *limits)
+static void open_stage_with(struct stage *s, const wsr_config *config)
 {
     memset(s, 0, sizeof *s);
-    if (limits != NULL)
-        one_open_limits(&s->o, limits);
-    else
-        one_open(&s->o, NULL);
+    one_open(&s->o, config);
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     wsr_listener listener;
     listen.tls = server_tls;
@@ -64,6 +61,14 @@ static void open_stage(struct stage *s, const wsr_limits *limits)
     s->peer = sim_peer_connect(s->o.port);
     assert_true(s->peer >= 0);
     rawtls_client(&s->raw, 0);
+}
+
+static void open_stage(struct stage *s, const wsr_limits *limits)
+{
+    wsr_config config = WSR_CONFIG_INIT;
+    if (limits != NULL)
+        config.limits = *limits;
+    open_stage_with(s, &config);
 }
 
 static void close_stage(struct stage *s)
@@ -468,6 +473,44 @@ static void a_slow_reader_holds_little_more(void **state)
     close_stage(&s);
 }
 
+/* Short of memory, who holds most is closed, and what TLS has made for the wire is held too: twice, plain and encrypted. */
+static void ciphertext_counts_among_what_is_held(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[4000];
+    struct stage s;
+    sim_reset(42);
+    sim_knobs.socket_bytes = 16384;
+    wsr_config config = WSR_CONFIG_INIT;
+    config.memory_bytes_max = 1000000;
+    open_stage_with(&s, &config);
+    greet(&s);
+    const wsr_conn over_tls = s.o.conn;
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    wsr_listener listener;
+    assert_int_equal(wsr_listen(s.o.engine, &listen, &listener), WSR_OK);
+    s.o.port = wsr_listen_port(s.o.engine, listener);
+    const int plain_peer = one_peer(&s.o);
+    const wsr_conn plain = s.o.conn;
+    while (wsr_outbox_bytes(s.o.engine, over_tls) < 240000)
+        assert_int_equal(wsr_send(s.o.engine, over_tls, WSR_BINARY, (wsr_slice){zeros, sizeof zeros}), WSR_OK);
+    one_poll(&s.o, MS);
+    int error = WSR_OK;
+    while (error == WSR_OK)
+        error = wsr_send(s.o.engine, plain, WSR_BINARY, (wsr_slice){zeros, sizeof zeros});
+    assert_int_equal(error, WSR_ENOMEM);
+    assert_true(wsr_outbox_bytes(s.o.engine, plain) > wsr_outbox_bytes(s.o.engine, over_tls));
+    assert_true(wsr_connection_memory_bytes(s.o.engine, plain) < wsr_connection_memory_bytes(s.o.engine, over_tls));
+    one_poll(&s.o, MS);
+    assert_int_equal(wsr_send(s.o.engine, plain, WSR_PING, SLICE("?")), WSR_OK);
+    assert_int_equal(wsr_send(s.o.engine, over_tls, WSR_PING, SLICE("?")), WSR_ESTATE);
+    one_poll(&s.o, 20 * SECOND);
+    assert_int_equal(s.o.closed, 1);
+    assert_int_equal(s.o.record.cause, WSR_ESHED);
+    sim_peer_close(plain_peer);
+    close_stage(&s);
+}
+
 /* A peer that sends to an application that does not read is stopped, and nothing is lost when that goes on. */
 static void a_pause_stops_the_peer(void **state)
 {
@@ -599,6 +642,7 @@ int main(void)
         cmocka_unit_test(a_client_waits_so_long_for_tls),
         cmocka_unit_test(a_client_says_why_it_refuses),
         cmocka_unit_test(a_slow_reader_holds_little_more),
+        cmocka_unit_test(ciphertext_counts_among_what_is_held),
         cmocka_unit_test(a_pause_stops_the_peer),
         cmocka_unit_test(handshakes_take_turns),
         cmocka_unit_test(who_asks_for_keys_and_takes_none_is_ended),

@@ -35,7 +35,7 @@ static bool open_buckets(wsr_engine *engine)
 {
     if (engine->buckets != NULL)
         return true;
-    engine->buckets = engine->allocator->alloc(engine->allocator->context, sizeof *engine->buckets);
+    engine->buckets = wsr_pool_get_exact(&engine->env.pool, sizeof *engine->buckets);
     if (engine->buckets == NULL)
         return false;
     memset(engine->buckets->keys, 0, sizeof engine->buckets->keys);
@@ -67,6 +67,6 @@ uint64_t wsr_buckets_take(wsr_engine *engine, const struct wsr_url *url, uint64_
 void wsr_buckets_free(wsr_engine *engine)
 {
     if (engine->buckets != NULL)
-        engine->allocator->release(engine->allocator->context, engine->buckets, sizeof *engine->buckets);
+        wsr_pool_put_exact(&engine->env.pool, engine->buckets, sizeof *engine->buckets);
     engine->buckets = NULL;
 }

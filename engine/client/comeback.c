@@ -251,13 +251,13 @@ static int take_headers(wsr_engine *engine, struct wsr_comeback *comeback, const
     const wsr_slice lines = wsr_slice_of(headers);
     if (!wsr_upgrade_headers_valid(lines))
         return WSR_ECONFIG;
-    const wsr_allocator *allocator = engine->allocator;
-    char *copy = allocator->alloc(allocator->context, lines.len + 1);
+    struct wsr_pool *pool = &engine->env.pool;
+    char *copy = wsr_pool_get_exact(pool, lines.len + 1);
     if (copy == NULL)
         return WSR_ENOMEM;
     memcpy(copy, headers, lines.len + 1);
     if (comeback->headers != NULL)
-        allocator->release(allocator->context, comeback->headers, comeback->headers_bytes);
+        wsr_pool_put_exact(pool, comeback->headers, comeback->headers_bytes);
     comeback->headers = copy;
     comeback->headers_bytes = lines.len + 1;
     if (comeback->redirect.memory != NULL) /* whoever they are for, it is not the place one is sent to */

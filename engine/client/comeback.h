@@ -63,7 +63,9 @@ static inline const wsr_reconnect *wsr_comeback_config(const struct wsr_comeback
 WSR_MUST_USE int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always);
 /* The first attempt of c was begun. */
 void wsr_comeback_begun(struct wsr_connection *c);
-void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client); /* NULL is fine */
+void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client); /* does nothing if there is none */
+/* What it is and holds, with the messages that wait; 0: there is none. */
+size_t wsr_comeback_memory_bytes(const struct wsr_client *client);
 
 /* ---- comeback.c ---- */
 

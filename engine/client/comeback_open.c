@@ -68,11 +68,11 @@ static size_t shown_bytes(const struct wsr_client *client)
 
 int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always)
 {
-    const wsr_allocator *allocator = engine->allocator;
+    struct wsr_pool *pool = &engine->env.pool;
     if (!always && !client->config.reconnect.on && client->config.redirects_max == 0)
         return WSR_OK;
     const size_t url_bytes = shown_bytes(client);
-    struct wsr_comeback *comeback = allocator->alloc(allocator->context, sizeof *comeback);
+    struct wsr_comeback *comeback = wsr_pool_get_exact(pool, sizeof *comeback);
     if (comeback == NULL)
         return WSR_ENOMEM;
     memset(comeback, 0, sizeof *comeback);
@@ -85,7 +85,7 @@ int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always
     client->comeback = comeback;
     int error = init_policy(engine, comeback);
     if (error == WSR_OK) {
-        comeback->url = allocator->alloc(allocator->context, url_bytes);
+        comeback->url = wsr_pool_get_exact(pool, url_bytes);
         comeback->url_bytes = url_bytes;
         error = comeback->url != NULL ? WSR_OK : WSR_ENOMEM;
     }
@@ -105,7 +105,7 @@ void wsr_comeback_begun(struct wsr_connection *c)
 
 void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client)
 {
-    const wsr_allocator *allocator = engine->allocator;
+    struct wsr_pool *pool = &engine->env.pool;
     struct wsr_comeback *comeback = client->comeback;
     if (comeback == NULL)
         return;
@@ -114,11 +114,19 @@ void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client)
     wsr_wheel_unset(&engine->wheel, &comeback->age);
     wsr_wheel_unset(&engine->wheel, &comeback->handover);
     wsr_redirect_end(engine, client, &comeback->redirect);
-    wsr_queue_free(&comeback->queue, &engine->env.pool);
+    wsr_queue_free(&comeback->queue, pool);
     if (comeback->headers != NULL)
-        allocator->release(allocator->context, comeback->headers, comeback->headers_bytes);
+        wsr_pool_put_exact(pool, comeback->headers, comeback->headers_bytes);
     if (comeback->url != NULL)
-        allocator->release(allocator->context, comeback->url, comeback->url_bytes);
-    allocator->release(allocator->context, comeback, sizeof *comeback);
+        wsr_pool_put_exact(pool, comeback->url, comeback->url_bytes);
+    wsr_pool_put_exact(pool, comeback, sizeof *comeback);
     client->comeback = NULL;
+}
+
+size_t wsr_comeback_memory_bytes(const struct wsr_client *client)
+{
+    const struct wsr_comeback *comeback = client->comeback;
+    if (comeback == NULL)
+        return 0;
+    return sizeof *comeback + comeback->headers_bytes + comeback->url_bytes + comeback->redirect.bytes + wsr_queue_memory_bytes(&comeback->queue);
 }

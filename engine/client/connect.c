@@ -24,6 +24,12 @@ static void freed(wsr_engine *engine, struct wsr_connection *c)
     c->client = NULL;
 }
 
+static size_t memory_bytes(const struct wsr_connection *c)
+{
+    const struct wsr_client *client = c->client;
+    return sizeof *client + client->texts_bytes + (client->dial.room != NULL ? sizeof *client->dial.room : 0) + wsr_comeback_memory_bytes(client);
+}
+
 static void closed(wsr_engine *engine)
 {
     wsr_resolver_close(engine->resolver);
@@ -36,6 +42,7 @@ static const struct wsr_client_hooks hooks = {
     .let_go = wsr_dial_stop,
     .cancel = wsr_dial_cancel,
     .freed = freed,
+    .memory_bytes = memory_bytes,
     .closed = closed,
 };
 

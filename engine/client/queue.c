@@ -103,6 +103,14 @@ bool wsr_queue_writable(const struct wsr_queue *queue, size_t bytes_max)
            (queue->bytes == 0 || (queue->bytes <= bytes_max / 2 && queue->refused_bytes <= bytes_max - queue->bytes));
 }
 
+size_t wsr_queue_memory_bytes(const struct wsr_queue *queue)
+{
+    size_t bytes = 0;
+    for (const struct wsr_chunk *chunk = queue->head; chunk != NULL; chunk = chunk->next)
+        bytes += (size_t)(chunk->end - (const uint8_t *)chunk);
+    return bytes;
+}
+
 void wsr_queue_free(struct wsr_queue *queue, struct wsr_pool *pool)
 {
     wsr_pool_put_list(pool, queue->head);

@@ -34,6 +34,9 @@ WSR_MUST_USE bool wsr_queue_send(struct wsr_queue *queue, struct wsr_endpoint *e
 /* What was refused with WSR_EFULL now fits, and the queue is half empty at most: WRITABLE is due. */
 bool wsr_queue_writable(const struct wsr_queue *queue, size_t bytes_max);
 
+/* Of what waits, with what it lies in. */
+size_t wsr_queue_memory_bytes(const struct wsr_queue *queue);
+
 void wsr_queue_free(struct wsr_queue *queue, struct wsr_pool *pool);
 
 #endif

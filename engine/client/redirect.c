@@ -90,7 +90,7 @@ static void install(wsr_engine *engine, struct wsr_client *client, struct wsr_re
     to.user = same ? from.user : (wsr_slice){NULL, 0};
     to.password = same ? from.password : (wsr_slice){NULL, 0};
     if (redirect->memory != NULL) {
-        engine->allocator->release(engine->allocator->context, redirect->memory, redirect->bytes);
+        wsr_pool_put_exact(&engine->env.pool, redirect->memory, redirect->bytes);
     } else {
         redirect->instead_of = from;
         redirect->headers = client->headers;
@@ -105,7 +105,7 @@ static void install(wsr_engine *engine, struct wsr_client *client, struct wsr_re
 
 int wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct wsr_redirect *redirect, const wsr_response *answer, const char **why)
 {
-    const wsr_allocator *allocator = engine->allocator;
+    struct wsr_pool *pool = &engine->env.pool;
     const wsr_header *location = location_of(answer);
     if (answer == NULL)
         return WSR_ENOMEM;
@@ -117,7 +117,7 @@ int wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct ws
     *why = "the server sends the client to a place that is none";
     if (!put_texts(&measure, client, location->value, at))
         return WSR_EURL;
-    char *memory = allocator->alloc(allocator->context, measure.len);
+    char *memory = wsr_pool_get_exact(pool, measure.len);
     if (memory == NULL)
         return WSR_ENOMEM;
     struct wsr_http_out out = {(uint8_t *)memory, measure.len, 0};
@@ -126,7 +126,7 @@ int wsr_redirect_follow(wsr_engine *engine, struct wsr_client *client, struct ws
         wsr_url_parse(&to, (wsr_slice){(uint8_t *)memory, at[1] - 1}, false) == NULL)
         *why = judge(&client->urls[client->endpoint], &to);
     if (*why != NULL) {
-        allocator->release(allocator->context, memory, measure.len);
+        wsr_pool_put_exact(pool, memory, measure.len);
         return WSR_EURL;
     }
     install(engine, client, redirect, to, memory, measure.len, at);
@@ -140,6 +140,6 @@ void wsr_redirect_end(wsr_engine *engine, struct wsr_client *client, struct wsr_
     client->urls[client->endpoint] = redirect->instead_of;
     client->headers = redirect->headers;
     client->elsewhere = false;
-    engine->allocator->release(engine->allocator->context, redirect->memory, redirect->bytes);
+    wsr_pool_put_exact(&engine->env.pool, redirect->memory, redirect->bytes);
     *redirect = (struct wsr_redirect){.memory = NULL};
 }

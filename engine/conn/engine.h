@@ -147,6 +147,8 @@ struct wsr_client_hooks {
     bool (*cancel)(wsr_engine *engine, struct wsr_connection *c);
     /* c's slot is given back (or the engine closes): frees c->client. */
     void (*freed)(wsr_engine *engine, struct wsr_connection *c);
+    /* What c->client is and holds. */
+    size_t (*memory_bytes)(const struct wsr_connection *c);
     /* The engine closes; no connection is left, and no ring. */
     void (*closed)(wsr_engine *engine);
 };

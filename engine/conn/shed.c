@@ -45,7 +45,7 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
     bytes += chunk_bytes(ep->message) + chunk_bytes(ep->control) + chunk_bytes(ep->record) + chunk_bytes(ep->answer);
     if (ep->deflate != NULL)
         bytes += chunk_bytes(ep->deflate->memory) + wsr_permessage_bytes(ep);
-    return bytes;
+    return bytes + wsr_front_memory_bytes(c);
 }
 
 /* ---- 1. ---- */

@@ -158,7 +158,9 @@ size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn)
 size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn)
 {
     const struct wsr_connection *c = wsr_table_known(engine, conn);
-    return c != NULL ? sizeof *c + wsr_conn_chunk_bytes(c) + wsr_front_memory_bytes(c) : 0;
+    if (c == NULL)
+        return 0;
+    return sizeof *c + wsr_conn_chunk_bytes(c) + (c->client != NULL ? engine->clients->memory_bytes(c) : 0);
 }
 
 /* What a balancer has said goes before what the socket says. */

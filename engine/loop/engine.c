@@ -207,7 +207,7 @@ void wsr_engine_close(wsr_engine *engine)
         if (listening->fd >= 0)
             wsr_sys_close(listening->fd);
         if (listening->texts != NULL)
-            allocator->release(allocator->context, listening->texts, listening->texts_bytes);
+            wsr_pool_put_exact(&engine->env.pool, listening->texts, listening->texts_bytes);
         wsr_tls_release(listening->tls);
     }
     wsr_tls_release(engine->tls);

@@ -119,7 +119,7 @@ static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer 
 }
 
 /* Copies the config's texts, for connections of any later time. */
-static int copy_texts(const wsr_allocator *allocator, struct wsr_listening *listening, const wsr_listen_config *config)
+static int copy_texts(struct wsr_pool *pool, struct wsr_listening *listening, const wsr_listen_config *config)
 {
     const char *const from[] = {config->subprotocols, config->origins, config->paths};
     const char **const to[] = {&listening->subprotocols, &listening->origins, &listening->paths};
@@ -128,7 +128,7 @@ static int copy_texts(const wsr_allocator *allocator, struct wsr_listening *list
         bytes += from[i] != NULL ? strlen(from[i]) + 1 : 0;
     if (bytes == 0)
         return WSR_OK;
-    char *at = allocator->alloc(allocator->context, bytes);
+    char *at = wsr_pool_get_exact(pool, bytes);
     if (at == NULL)
         return WSR_ENOMEM;
     listening->texts = at;
@@ -192,7 +192,7 @@ static struct wsr_listening *take_place(wsr_engine *engine)
         return NULL;
     struct wsr_listening *listening = &engine->listening[i];
     if (listening->texts != NULL)
-        engine->allocator->release(engine->allocator->context, listening->texts, listening->texts_bytes);
+        wsr_pool_put_exact(&engine->env.pool, listening->texts, listening->texts_bytes);
     wsr_tls_release(listening->tls);
     *listening = (struct wsr_listening){.fd = -1, .retry = {.kind = WSR_TIMER_LISTENER}};
     return listening;
@@ -212,7 +212,7 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
     if (engine->reserve_fd < 0)
         engine->reserve_fd = wsr_sys_reserve();
 
-    error = copy_texts(engine->allocator, listening, &config);
+    error = copy_texts(&engine->env.pool, listening, &config);
     if (error == WSR_OK && !config.adopt_only)
         error = open_socket(listening, &config);
     if (error < 0)

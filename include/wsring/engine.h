@@ -41,7 +41,8 @@ typedef struct wsr_config {
     uint32_t buffer_bytes;           /* size of each, a power of two [65536; 16384 before kernel 6.12] */
     uint64_t batch_bytes_max;        /* assembled messages one poll may hold beyond the receive buffers [4 MiB]; no more than a 16th of memory_bytes_max */
     /*
-     * Messages, outboxes and batches of all connections together, with what of that is kept for reuse [1 GiB]. Short of it they give
+     * Messages, outboxes and batches of all connections together, with what of that is kept for reuse, and what clients
+     * and listeners keep of their configs [1 GiB]. Short of it they give
      * way in this order: from three quarters on, connections that hold memory are not read from; from seven eighths on, upgrades
      * are refused with 503; where something found no room (a send was refused with WSR_ENOMEM), or nothing has come back for a
      * second, the connection that holds most is closed with 1013 and WSR_ESHED, then the next. A connection whose own input finds
@@ -192,8 +193,8 @@ WSR_API WSR_MUST_USE int wsr_connection_tls(const wsr_engine *engine, wsr_conn c
 
 /*
  * Bytes of user space that the connection holds now: its slot in the table, what was received and not delivered, what was accepted
- * and not taken by the kernel, compression's state, and with TLS this end's buffers (OpenSSL's own memory is not in it). What all
- * share (receive buffers, the pool's free chunks) is not in it. 0 for a stale id.
+ * and not taken by the kernel, compression's state, what a client comes back by, and with TLS this end's buffers (OpenSSL's own
+ * memory is not in it). What all share (receive buffers, the pool's free chunks) is not in it. 0 for a stale id.
  */
 WSR_API size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn);
 
@@ -208,7 +209,7 @@ typedef struct wsr_engine_statistics {
     uint64_t starved;                     /* receives that found no buffer free */
     uint64_t accepts_shed;                /* connections refused for want of descriptors or slots */
     uint64_t stale_completions;           /* completions of connections already gone, recognised and dropped */
-    uint64_t memory_bytes;                /* held now: ring, table, pool */
+    uint64_t memory_bytes;                /* held now: ring, table, and all that memory_bytes_max limits */
     uint64_t allocations;                 /* calls of the pool to the allocator, ever */
     uint64_t reads_held, upgrades_refused, connections_shed; /* for want of memory: wsr_config.memory_bytes_max */
 } wsr_engine_statistics;
