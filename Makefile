@@ -147,7 +147,7 @@ test: ## install what the tests need, build everything, check the layers, run ev
 	@tools/setup.sh test
 	+@$(INNER) test-run
 
-test-programs: all check-layers $(TESTS) $(SIMTESTS) $(SIM)
+test-programs: all check-layers $(TESTS) $(SIMTESTS) $(SIM) $(B)/bench/soak $(B)/bench/soak_bad
 
 # tests/run ends with one line, "N passed, N failed", and fails if anything did.
 test-run: test-programs
@@ -250,7 +250,7 @@ attack: all ## ten kinds of attack on wsring serve, and what a valid client saw 
 	@tests/attack $(B) $(ARGS)
 
 MINUTES ?= 60
-soak: all $(B)/bench/soak ## CONNECTIONS (10000) for MINUTES (60): a quarter TLS, a quarter compressed; build/MODE/soak/report.svg
+soak: all $(B)/bench/soak ## CONNECTIONS (10000) for MINUTES (60) at RATE (20000): fails for a leak, a loss, an unclean end; build/MODE/soak/report.svg
 	@tools/setup.sh soak
 	@MINUTES='$(MINUTES)' tests/soak $(B)
 

@@ -112,6 +112,7 @@ needs_bench()
 needs_soak()
 {
     needs_build
+    need python3 has_command "$python"
     need gnuplot-nox has_command gnuplot
 }
 
