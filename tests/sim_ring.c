@@ -172,7 +172,7 @@ static int listen_on(uint16_t *port)
 
 static struct wsr_completion take(struct wsr_ring *ring)
 {
-    struct wsr_completion c = {0, 0, 0, NULL, 0};
+    struct wsr_completion c = {0, 0, 0, NULL, 0, NULL};
     while (!wsr_ring_next(ring, &c))
         assert_int_equal(wsr_ring_wait(ring, -1), 0);
     return c;

@@ -185,7 +185,7 @@ static void test_report(void **state)
     struct wsr_ring_config config = {.without = WITHOUT_ALL - 1};
     assert_int_equal(wsr_ring_open(&ring, &config, &none), 0);
     assert_false(none.incremental || none.multishot || none.defer_taskrun);
-    assert_int_equal(wsr_ring_buffers_free(ring), 256);
+    assert_int_equal(wsr_ring_buffers_free(ring, false), 256);
     assert_int_equal(wsr_ring_buffers(ring), 256);
     wsr_ring_close(ring);
     print_message("           incremental %d multishot %d defer_taskrun %d\n", all.incremental, all.multishot, all.defer_taskrun);

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/config.h"
 #include "conn/front.h"
+#include "conn/stamp.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
 
@@ -341,6 +342,8 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
     int error = check_config(&complete);
     if (error < 0)
         return error;
+    if (complete.socket.receive_stamps && (error = wsr_stamps_open(engine)) < 0)
+        return error;
     if (complete.fd > 0 && (error = wsr_sys_adopt(complete.fd, false, &complete.socket)) < 0) {
         errno = -error;
         return WSR_ESYS;
@@ -388,6 +391,7 @@ int wsr_client_begin(wsr_engine *engine, struct wsr_client *client, unsigned end
     }
     c->client = client;
     client->c = c;
+    c->stamps = client->config.socket.receive_stamps;
     c->ep.user = client->config.user;
     int error = wsr_client_attempt(engine, c, endpoint);
     if (error < 0) {

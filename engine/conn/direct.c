@@ -4,6 +4,8 @@
  * would have to be copied. So where large messages come, the connection has a poll armed in its receive's stead, and is read
  * when there is something: header beside, payload where the message shall be, unmasked while it is hot, no more of them in a
  * batch than the cache holds.
+ *
+ * Not where time stamps are asked for: a read that ends with the message cannot tell whether more lies behind it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* POLLRDHUP */
@@ -34,7 +36,7 @@ static void leave(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
 {
-    if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || c->front != NULL || c->backlog != NULL)
+    if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || c->front != NULL || c->stamps || c->backlog != NULL)
         return;
     c->state |= WSR_CONN_DIRECT;
     (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE); /* the poll follows when it has ended */

@@ -80,6 +80,7 @@ struct wsr_connection {
     bool live : 1;   /* not free */
     bool fed : 1;    /* something was received since it was last on the starved list, or ever */
     bool hungry : 1; /* is there, and has got nothing since it was there before: it goes first */
+    bool stamps : 1; /* its receives bring the kernel's time stamps (stamp.h) */
     bool queues : 1; /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
 };
 
@@ -87,6 +88,12 @@ struct wsr_connection {
 struct wsr_conn_list {
     uint32_t head, tail; /* if n > 0 */
     uint32_t n;
+};
+
+/* Those who found no receive buffer free, and wait for one. */
+struct wsr_starving {
+    struct wsr_conn_list list; /* linked through starved_next */
+    uint32_t hungry_n;         /* of them */
 };
 
 #define WSR_LINK(member) offsetof(struct wsr_connection, member)
@@ -198,8 +205,8 @@ struct wsr_engine {
     struct wsr_crypto_stream *crypto;
     struct wsr_table table;
     struct wsr_wheel wheel;
-    struct wsr_conn_list dirty, pending, starved, shaking;
-    uint32_t hungry_n; /* of the starved */
+    struct wsr_conn_list dirty, pending, shaking;
+    struct wsr_starving starving[2]; /* [c->stamps]: each kind of buffer has its own */
     uint32_t *held; /* [buffers_n]: holds on each receive buffer by the events of the current batch */
     uint32_t buffers_n;
     uint64_t now_ns;
@@ -305,7 +312,9 @@ void wsr_input_feed_starved(wsr_engine *engine);
 /* Those who starved and are to be armed at the next turn, for others go before them: no wait may come between. */
 static inline bool wsr_input_owes_turn(const wsr_engine *engine)
 {
-    return engine->starved.n > 0 && wsr_ring_buffers_free(engine->ring) > 0;
+    const struct wsr_starving *starving = engine->starving;
+    return (starving[0].list.n > 0 && wsr_ring_buffers_free(engine->ring, false) > 0) ||
+           (starving[1].list.n > 0 && wsr_ring_buffers_free(engine->ring, true) > 0);
 }
 /* Arms the receive if it should be and is not. */
 void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first);

@@ -354,7 +354,7 @@ struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connect
 {
     struct wsr_front *front = c->front;
     if (front->stage != STAGE_SHAKING && front->stage != STAGE_OPEN)
-        return (struct wsr_front_input){NULL, {in.ptr, 0}, false};
+        return (struct wsr_front_input){NULL, {in.ptr, 0}, false, false};
     const struct wsr_tls_plain plain = wsr_tls_take(&front->session, in);
     const enum wsr_tls_state state = (enum wsr_tls_state)front->session.state;
     if (front->stage == STAGE_SHAKING && (state == WSR_TLS_OPEN || state == WSR_TLS_ENDED))
@@ -363,12 +363,12 @@ struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connect
         fail_tls(c, engine->now_ns);
     else if (front->stage == STAGE_OPEN && chunks_bytes(front->session.out) > ANSWERS_BYTES_MAX)
         fail(c, engine->now_ns, WSR_EFLOOD, "more is asked of TLS than is taken of its answers");
-    return (struct wsr_front_input){plain.carried, plain.rest, state == WSR_TLS_ENDED};
+    return (struct wsr_front_input){plain.carried, plain.rest, state == WSR_TLS_ENDED, plain.data_last};
 }
 
 struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
-    const struct wsr_front_input nothing = {NULL, {in.ptr, 0}, false};
+    const struct wsr_front_input nothing = {NULL, {in.ptr, 0}, false, false};
     struct wsr_front *front = c->front;
     if (front->stage == STAGE_PROXY)
         in = take_proxy(engine, c, in);
@@ -379,7 +379,7 @@ struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection 
         return nothing;
     }
     if (front->stage == STAGE_OPEN && front->tls == NULL)
-        return (struct wsr_front_input){NULL, in, false};
+        return (struct wsr_front_input){NULL, in, false, true};
     return wsr_front_take_now(engine, c, in);
 }
 

@@ -60,6 +60,7 @@ struct wsr_front_input {
     struct wsr_chunk *carried; /* first, the caller's; NULL: none */
     wsr_span rest;             /* then this, in the place of what came */
     bool ended;                /* the peer's stream is over, in order */
+    bool data_last;            /* with the last byte of what came ended something of that */
 };
 
 /* Takes received bytes. They may be kept, in a copy, until the connection's turn. */

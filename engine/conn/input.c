@@ -8,6 +8,7 @@
 #include "conn/front.h"
 #include "conn/preface.h"
 #include "conn/shed.h"
+#include "conn/stamp.h"
 #include "proto/handshake.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
@@ -18,14 +19,20 @@
 /* Beyond this the peer is stopped by TCP: what was under way already still comes in. */
 #define BACKLOG_BYTES_MAX ((size_t)256 << 10)
 
+static int receive(wsr_engine *engine, const struct wsr_connection *c, uint64_t tag, bool wait_first)
+{
+    if ((c->state & WSR_CONN_DIRECT) != 0)
+        return wsr_ring_poll(engine->ring, c->fd, tag);
+    return c->stamps ? wsr_ring_receive_stamped(engine->ring, c->fd, tag, wait_first) : wsr_ring_receive(engine->ring, c->fd, tag, wait_first);
+}
+
 void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first)
 {
     const uint16_t no = WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_ENDED | WSR_CONN_LET_GO | WSR_CONN_STARVED;
     if ((c->armed & WSR_ARMED_RECEIVE) != 0 || (c->state & no) != 0 || (c->state & WSR_CONN_CONNECTED) == 0)
         return;
     const uint64_t tag = WSR_TAG(WSR_OP_RECEIVE, wsr_conn_id(c));
-    const bool direct = (c->state & WSR_CONN_DIRECT) != 0;
-    if ((direct ? wsr_ring_poll(engine->ring, c->fd, tag) : wsr_ring_receive(engine->ring, c->fd, tag, wait_first)) == 0)
+    if (receive(engine, c, tag, wait_first) == 0)
         c->armed |= WSR_ARMED_RECEIVE;
     else
         c->state |= WSR_CONN_FULL, wsr_conn_pending(engine, c); /* the ring refuses for now: tried again with the backlog */
@@ -135,8 +142,9 @@ static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct w
 static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
 {
     wsr_span in = {completion->ptr, (size_t)completion->res};
-    unsigned before = batch->n;
+    const struct wsr_stamp_mark mark = wsr_stamp_mark(batch, c);
     struct wsr_batch share = share_of(batch);
+    bool data_last = true;
     if ((c->state & WSR_CONN_PREFACED) != 0) {
         const size_t took = wsr_preface_take(engine, c, in.ptr, in.len);
         in.ptr += took;
@@ -146,10 +154,15 @@ static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
         ; /* it was the PROXY header's */
     else if (c->front == NULL)
         feed(engine, &share, c, in);
-    else if (!wsr_endpoint_is_over(&c->ep))
-        feed_decrypted(engine, &share, c, wsr_front_take(engine, c, in));
+    else if (!wsr_endpoint_is_over(&c->ep)) {
+        const struct wsr_front_input input = wsr_front_take(engine, c, in);
+        data_last = input.data_last;
+        feed_decrypted(engine, &share, c, input);
+    }
     batch->n = share.n;
-    if (batch->n > before) /* events point into the buffer: it stays until the batch is over */
+    if (completion->stamp != NULL)
+        wsr_stamp_events(batch, c, mark, completion->stamp, data_last && (completion->flags & WSR_COMPLETION_BEHIND) == 0);
+    if (batch->n > mark.events) /* events point into the buffer: it stays until the batch is over */
         engine->held[completion->buffer]++;
     else
         wsr_ring_release(engine->ring, completion->buffer);
@@ -173,9 +186,10 @@ static void starve(wsr_engine *engine, struct wsr_connection *c)
     engine->stats.starved++;
     c->state |= WSR_CONN_STARVED;
     c->hungry = !c->fed;
-    engine->hungry_n += c->hungry;
+    struct wsr_starving *starving = &engine->starving[c->stamps];
+    starving->hungry_n += c->hungry;
     c->fed = false;
-    wsr_conn_list_append(engine, &engine->starved, c, WSR_LINK(starved_next));
+    wsr_conn_list_append(engine, &starving->list, c, WSR_LINK(starved_next));
 }
 
 void wsr_input_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion)
@@ -288,7 +302,7 @@ void wsr_input_resume(wsr_engine *engine, struct wsr_connection *c)
 static void revive(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state &= (uint16_t)~(unsigned)WSR_CONN_STARVED;
-    engine->hungry_n -= c->hungry;
+    engine->starving[c->stamps].hungry_n -= c->hungry;
     c->hungry = false;
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         wsr_conn_retire(engine, c);
@@ -299,17 +313,24 @@ static void revive(wsr_engine *engine, struct wsr_connection *c)
     wsr_input_arm(engine, c, true); /* POLL_FIRST: armed on an empty ring it would fail again at once */
 }
 
-void wsr_input_feed_starved(wsr_engine *engine)
+static void feed_starved(wsr_engine *engine, bool stamps)
 {
     /* A peer that has much to send takes all buffers there are, in one turn: who got nothing the last time has one of its own. */
-    const bool some_hunger = engine->hungry_n > 0;
-    for (uint32_t n = engine->starved.n; n > 0 && wsr_ring_buffers_free(engine->ring) > 0; n--) {
-        struct wsr_connection *c = wsr_conn_list_take(engine, &engine->starved, WSR_LINK(starved_next));
+    struct wsr_starving *starving = &engine->starving[stamps];
+    const bool some_hunger = starving->hungry_n > 0;
+    for (uint32_t n = starving->list.n; n > 0 && wsr_ring_buffers_free(engine->ring, stamps) > 0; n--) {
+        struct wsr_connection *c = wsr_conn_list_take(engine, &starving->list, WSR_LINK(starved_next));
         if (some_hunger && !c->hungry && (c->state & WSR_CONN_LET_GO) == 0)
-            wsr_conn_list_append(engine, &engine->starved, c, WSR_LINK(starved_next));
+            wsr_conn_list_append(engine, &starving->list, c, WSR_LINK(starved_next));
         else
             revive(engine, c);
     }
+}
+
+void wsr_input_feed_starved(wsr_engine *engine)
+{
+    feed_starved(engine, false);
+    feed_starved(engine, true);
 
     struct wsr_shedding *shedding = &engine->shedding;
     if (shedding->on && !shedding->some_left)

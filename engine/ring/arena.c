@@ -9,12 +9,23 @@
 #include "base/mark.h"
 #include "ring/sys.h"
 
+static struct wsr_arena_buffer *buffer_of(struct wsr_arena *arena, unsigned buffer)
+{
+    assert(buffer - arena->first < arena->n);
+    return &arena->buffers[buffer - arena->first];
+}
+
+static uint8_t *memory_of(const struct wsr_arena *arena, unsigned buffer)
+{
+    return arena->memory + (size_t)(buffer - arena->first) * arena->buffer_bytes;
+}
+
 static void add(struct wsr_arena *arena, unsigned buffer)
 {
-    struct wsr_arena_buffer *b = &arena->buffers[buffer];
+    struct wsr_arena_buffer *b = buffer_of(arena, buffer);
     b->filled = 0;
     b->kernels = true;
-    uint8_t *memory = arena->memory + (size_t)buffer * arena->buffer_bytes;
+    uint8_t *memory = memory_of(arena, buffer);
     wsr_mark_closed(memory, arena->buffer_bytes);
     io_uring_buf_ring_add(arena->ring, memory, arena->buffer_bytes, (unsigned short)buffer, io_uring_buf_ring_mask(arena->n), (int)arena->unpublished);
     arena->unpublished++;
@@ -46,21 +57,23 @@ int wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsig
     return WSR_OK;
 }
 
-int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, bool incremental)
+int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, uint16_t group, unsigned first, bool incremental)
 {
     struct io_uring_buf_reg reg;
     memset(&reg, 0, sizeof reg);
     reg.ring_addr = (uint64_t)(uintptr_t)arena->ring;
     reg.ring_entries = arena->n;
-    reg.bgid = WSR_ARENA_GROUP;
+    reg.bgid = group;
     wsr_buf_reg_set_flags(&reg, incremental ? WSR_PBUF_RING_INC : 0);
     io_uring_buf_ring_init(arena->ring);
     int error = io_uring_register_buf_ring(io, &reg, 0);
     if (error != 0)
         return error;
+    arena->group = group;
+    arena->first = first;
     arena->incremental = incremental;
     for (unsigned i = 0; i < arena->n; i++)
-        add(arena, i);
+        add(arena, first + i);
     wsr_arena_publish(arena);
     return 0;
 }
@@ -85,8 +98,7 @@ static void finished_by_kernel(struct wsr_arena *arena, struct wsr_arena_buffer 
 
 uint8_t *wsr_arena_take(struct wsr_arena *arena, unsigned buffer, int32_t res, bool more)
 {
-    assert(buffer < arena->n);
-    struct wsr_arena_buffer *b = &arena->buffers[buffer];
+    struct wsr_arena_buffer *b = buffer_of(arena, buffer);
     if (res <= 0) {
         /*
          * A buffer picked and not filled, which the kernel normally takes back unseen. Where it says otherwise, a plain
@@ -100,7 +112,7 @@ uint8_t *wsr_arena_take(struct wsr_arena *arena, unsigned buffer, int32_t res, b
         return NULL;
     }
     assert(b->kernels && (uint32_t)res <= arena->buffer_bytes - b->filled);
-    uint8_t *ptr = arena->memory + (size_t)buffer * arena->buffer_bytes + b->filled;
+    uint8_t *ptr = memory_of(arena, buffer) + b->filled;
     wsr_mark_open(ptr, (size_t)res);
     b->filled += (uint32_t)res;
     b->holds++;
@@ -111,18 +123,19 @@ uint8_t *wsr_arena_take(struct wsr_arena *arena, unsigned buffer, int32_t res, b
 
 void wsr_arena_hold(struct wsr_arena *arena, unsigned buffer)
 {
-    assert(buffer < arena->n && arena->buffers[buffer].holds > 0);
-    arena->buffers[buffer].holds++;
+    struct wsr_arena_buffer *b = buffer_of(arena, buffer);
+    assert(b->holds > 0);
+    b->holds++;
 }
 
 void wsr_arena_release(struct wsr_arena *arena, unsigned buffer)
 {
-    assert(buffer < arena->n && arena->buffers[buffer].holds > 0);
-    struct wsr_arena_buffer *b = &arena->buffers[buffer];
+    struct wsr_arena_buffer *b = buffer_of(arena, buffer);
+    assert(b->holds > 0);
     b->holds--;
     if (b->holds > 0)
         return;
-    wsr_mark_closed(arena->memory + (size_t)buffer * arena->buffer_bytes, b->filled);
+    wsr_mark_closed(memory_of(arena, buffer), b->filled);
     if (!b->kernels)
         add(arena, buffer);
 }

@@ -13,7 +13,6 @@
 struct io_uring;
 struct io_uring_buf_ring;
 
-#define WSR_ARENA_GROUP 0u         /* the buffer group id that receives select from */
 #define WSR_ARENA_BUFFERS_MAX 32768u /* the kernel's limit for one buffer ring */
 
 struct wsr_arena_buffer {
@@ -29,6 +28,8 @@ struct wsr_arena {
     struct wsr_arena_buffer *buffers;
     const wsr_allocator *allocator;
     unsigned n, buffer_bytes;
+    unsigned first;       /* the number of its first buffer: a ring's arenas have theirs one behind the other */
+    uint16_t group;       /* the buffer group id that receives select from */
     unsigned how;         /* it is mapped: WSR_MAP_* */
     unsigned unpublished; /* added since the last publish */
     unsigned free;        /* buffers that are the kernel's, those unpublished included */
@@ -38,8 +39,11 @@ struct wsr_arena {
 /* Maps n buffers (a power of two) of buffer_bytes each; how: WSR_MAP_* (sys.h). Returns 0, or as wsr_sys_map. */
 WSR_MUST_USE int wsr_arena_map(struct wsr_arena *arena, const wsr_allocator *allocator, unsigned n, unsigned buffer_bytes, unsigned how);
 
-/* Registers the mapped buffers with io and adds them all. 0, or -errno: EINVAL where incremental is not known. */
-int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, bool incremental);
+/*
+ * Registers the mapped buffers with io, numbered from `first` on, which is their number from here on in all that follows, and adds
+ * them all. 0, or -errno: EINVAL where incremental is not known.
+ */
+int wsr_arena_register(struct wsr_arena *arena, struct io_uring *io, uint16_t group, unsigned first, bool incremental);
 
 /* Frees the table, and the mapping unless the kernel may still write into it. The ring itself must be gone already. */
 void wsr_arena_close(struct wsr_arena *arena, bool kernel_is_done);

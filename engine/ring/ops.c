@@ -30,7 +30,7 @@ static void prepare_receive(struct wsr_ring *ring, struct io_uring_sqe *sqe, int
     if (wait_first)
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = WSR_ARENA_GROUP;
+    sqe->buf_group = WSR_GROUP_RECEIVE;
 }
 
 static void prepare_poll(struct wsr_ring *ring, struct io_uring_sqe *sqe, int fd)
@@ -112,6 +112,19 @@ int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_firs
     if (error == 0)
         prepare_receive(ring, sqe, fd, wait_first);
     return error;
+}
+
+int wsr_ring_receive_stamped(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first)
+{
+    assert(ring->stamped.n > 0);
+    struct io_uring_sqe *sqe;
+    int error = begin(ring, WSR_ONESHOT_ONCE, fd, tag, &sqe);
+    if (error != 0)
+        return error;
+    wsr_stamped_prepare(sqe, fd, &scratch_of(ring, sqe)->message.header);
+    if (wait_first)
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    return 0;
 }
 
 int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)

@@ -16,6 +16,7 @@ int wsr_restrict(struct io_uring *io)
 {
     struct io_uring_restriction allowed[] = {
         OPERATION(IORING_OP_RECV),
+        OPERATION(IORING_OP_RECVMSG),
         OPERATION(IORING_OP_SEND),
         OPERATION(IORING_OP_SENDMSG),
         OPERATION(IORING_OP_ACCEPT),
@@ -28,6 +29,7 @@ int wsr_restrict(struct io_uring *io)
         REGISTRATION(IORING_REGISTER_RING_FDS),   /* with the first entry, by the thread that owns the ring */
         REGISTRATION(IORING_UNREGISTER_RING_FDS), /* when it is closed */
         REGISTRATION(IORING_REGISTER_EVENTFD),    /* wsr_ring_fd */
+        REGISTRATION(IORING_REGISTER_PBUF_RING), /* wsr_ring_open_stamped */
         REGISTRATION(IORING_REGISTER_PROBE),
         REGISTRATION(REGISTER_NAPI),
         REGISTRATION(REGISTER_NAPI_OFF),

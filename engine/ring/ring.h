@@ -14,6 +14,7 @@
 #define WSR_RING_RING_H
 
 #include <sys/socket.h>
+#include <wsring/socket.h>
 #include <wsring/types.h>
 
 struct wsr_ring;
@@ -46,7 +47,8 @@ struct wsr_ring_report {
 
 enum {
     WSR_COMPLETION_MORE = 1,  /* the operation stays armed: further completions with this tag follow */
-    WSR_COMPLETION_BYTES = 2  /* ptr and buffer are set: res bytes were received, one hold is the caller's */
+    WSR_COMPLETION_BYTES = 2, /* ptr and buffer are set: res bytes were received, one hold is the caller's */
+    WSR_COMPLETION_BEHIND = 4 /* with a stamp: more was in the socket behind them */
 };
 
 struct wsr_completion {
@@ -55,6 +57,7 @@ struct wsr_completion {
     uint32_t flags;   /* WSR_COMPLETION_* */
     uint8_t *ptr;     /* the received bytes, writable */
     uint32_t buffer;  /* the arena buffer they lie in */
+    const wsr_receive_stamp *stamp; /* theirs, in the same buffer; NULL: none was asked for, or the kernel gave none */
 };
 
 /*
@@ -78,6 +81,14 @@ void wsr_ring_close(struct wsr_ring *ring);
 WSR_MUST_USE int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag); /* stays armed; each completion's res is a descriptor */
 /* Stays armed, each completion one run of bytes. wait_first: the caller knows nothing is there yet, or was told ENOBUFS. */
 WSR_MUST_USE int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first);
+/*
+ * Receives with the kernel's time stamps, from a socket that has them switched on (wsr_socket_options.receive_stamps), into plain
+ * buffers of their own, as each begins with what the kernel says of it. Those are mapped by the first open_stamped, as the others
+ * are: 4 MiB. It returns 0, WSR_ENOMEM, WSR_EMEMLOCK, WSR_EHUGEPAGES, WSR_ESYS (EOPNOTSUPP: not without multishot), and must have
+ * returned 0 before the first receive_stamped.
+ */
+WSR_MUST_USE int wsr_ring_open_stamped(struct wsr_ring *ring);
+WSR_MUST_USE int wsr_ring_receive_stamped(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first);
 /* Sends all of up to WSR_RING_SLICES_MAX slices in order (MSG_WAITALL, MSG_NOSIGNAL); res may still be short. One at a time per socket. */
 #define WSR_RING_SLICES_MAX 16u
 WSR_MUST_USE int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
@@ -113,10 +124,13 @@ bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out);
 void wsr_ring_hold(struct wsr_ring *ring, uint32_t buffer);
 void wsr_ring_release(struct wsr_ring *ring, uint32_t buffer);
 
-/* Arena buffers that are with the kernel, or partly filled by it: 0 means that receives end with -ENOBUFS until something is released. */
-unsigned wsr_ring_buffers_free(const struct wsr_ring *ring);
+/*
+ * Arena buffers that are with the kernel, or partly filled by it: 0 means that receives end with -ENOBUFS until something is released.
+ * stamped: those of receives with time stamps.
+ */
+unsigned wsr_ring_buffers_free(const struct wsr_ring *ring, bool stamped);
 
-/* How many buffers the arena has: buffer numbers are below it. */
+/* How many buffers there are, of both kinds: buffer numbers are below it. More from the first wsr_ring_open_stamped on. */
 unsigned wsr_ring_buffers(const struct wsr_ring *ring);
 
 /*

@@ -9,11 +9,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/net_tstamp.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
 #define MS_NS UINT64_C(1000000)
 #define SECOND_NS (1000 * MS_NS)
+
+/* The kernel's stamps, and the card's where it makes some: both are taken, both are told. */
+#define RECEIVE_STAMPS (SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE)
 
 /* In whole units, at least one, as an int. */
 static int units(uint64_t ns, uint64_t unit_ns)
@@ -69,6 +73,7 @@ int wsr_sys_set_options(int fd, const wsr_socket_options *options)
         {options->keepalive_interval_ns != 0, IPPROTO_TCP, TCP_KEEPINTVL, units(options->keepalive_interval_ns, SECOND_NS)},
         {options->keepalive_probes != 0, IPPROTO_TCP, TCP_KEEPCNT, units(options->keepalive_probes, 1)},
         {options->busy_poll_us != 0, SOL_SOCKET, SO_BUSY_POLL, units(options->busy_poll_us, 1)},
+        {options->receive_stamps, SOL_SOCKET, SO_TIMESTAMPING, RECEIVE_STAMPS},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const int error = rows[i].asked ? set(fd, rows[i].level, rows[i].name, rows[i].value) : 0;

@@ -46,7 +46,7 @@ static int open_arena(struct wsr_ring *ring, const struct wsr_ring_config *confi
     const int error = wsr_arena_map(&ring->arena, ring->allocator, n, buffer_bytes, config->map);
     if (error < 0)
         return error;
-    *sys_error = wsr_arena_register(&ring->arena, &ring->io, incremental);
+    *sys_error = wsr_arena_register(&ring->arena, &ring->io, WSR_GROUP_RECEIVE, 0, incremental);
     if (*sys_error == 0)
         return 0;
     wsr_arena_close(&ring->arena, true);
@@ -151,6 +151,7 @@ static int publish(struct wsr_ring *ring)
     }
     io_uring_smp_store_release(ring->io.cq.khead, ring->cq_head);
     wsr_arena_publish(&ring->arena);
+    wsr_arena_publish(&ring->stamped);
     return 0;
 }
 
@@ -276,6 +277,11 @@ static bool trace_back(struct wsr_ring *ring, const struct io_uring_cqe *cqe, st
     return !silent;
 }
 
+static struct wsr_arena *arena_of(struct wsr_ring *ring, uint32_t buffer)
+{
+    return buffer < ring->arena.n ? &ring->arena : &ring->stamped;
+}
+
 bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out)
 {
     while (!taken_all(ring)) {
@@ -286,10 +292,14 @@ bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out)
         out->flags = 0;
         out->ptr = NULL;
         out->buffer = 0;
+        out->stamp = NULL;
         if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
             out->buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-            out->ptr = wsr_arena_take(&ring->arena, out->buffer, cqe->res, (cqe->flags & WSR_CQE_F_BUF_MORE) != 0);
+            struct wsr_arena *arena = arena_of(ring, out->buffer);
+            out->ptr = wsr_arena_take(arena, out->buffer, cqe->res, (cqe->flags & WSR_CQE_F_BUF_MORE) != 0);
             out->flags |= out->ptr != NULL ? WSR_COMPLETION_BYTES : 0;
+            if (arena == &ring->stamped && out->ptr != NULL)
+                wsr_stamped_take(ring, cqe, out);
         }
         if ((cqe->flags & IORING_CQE_F_MORE) != 0)
             out->flags |= WSR_COMPLETION_MORE;
@@ -303,22 +313,22 @@ bool wsr_ring_next(struct wsr_ring *ring, struct wsr_completion *out)
 
 void wsr_ring_hold(struct wsr_ring *ring, uint32_t buffer)
 {
-    wsr_arena_hold(&ring->arena, buffer);
+    wsr_arena_hold(arena_of(ring, buffer), buffer);
 }
 
 void wsr_ring_release(struct wsr_ring *ring, uint32_t buffer)
 {
-    wsr_arena_release(&ring->arena, buffer);
+    wsr_arena_release(arena_of(ring, buffer), buffer);
 }
 
-unsigned wsr_ring_buffers_free(const struct wsr_ring *ring)
+unsigned wsr_ring_buffers_free(const struct wsr_ring *ring, bool stamped)
 {
-    return ring->arena.free;
+    return stamped ? ring->stamped.free : ring->arena.free;
 }
 
 unsigned wsr_ring_buffers(const struct wsr_ring *ring)
 {
-    return ring->arena.n;
+    return ring->arena.n + ring->stamped.n;
 }
 
 /*
@@ -353,13 +363,18 @@ uint64_t wsr_ring_enters(const struct wsr_ring *ring)
     return ring->enters;
 }
 
+static size_t arena_bytes(const struct wsr_arena *arena)
+{
+    return arena->mapped_bytes + arena->n * sizeof *arena->buffers;
+}
+
 size_t wsr_ring_memory_bytes(const struct wsr_ring *ring)
 {
     size_t queues = ring->io.sq.ring_sz + ring->io.sq.ring_entries * sizeof(struct io_uring_sqe);
     if (ring->io.cq.ring_ptr != ring->io.sq.ring_ptr) /* else one mapping holds both */
         queues += ring->io.cq.ring_sz;
-    return sizeof *ring + queues + ring->io.sq.ring_entries * sizeof *ring->scratch + ring->arena.mapped_bytes +
-           ring->arena.n * sizeof *ring->arena.buffers + ring->oneshot.cap * sizeof *ring->oneshot.ops;
+    return sizeof *ring + queues + ring->io.sq.ring_entries * sizeof *ring->scratch + arena_bytes(&ring->arena) +
+           arena_bytes(&ring->stamped) + ring->oneshot.cap * sizeof *ring->oneshot.ops;
 }
 
 static size_t power_of_two_from(size_t n)
@@ -442,6 +457,7 @@ void wsr_ring_close(struct wsr_ring *ring)
     if (ring->event_fd >= 0)
         wsr_sys_close(ring->event_fd);
     wsr_arena_close(&ring->arena, quiet);
+    wsr_arena_close(&ring->stamped, quiet);
     wsr_oneshot_free(&ring->oneshot);
     allocator->release(allocator->context, scratch, scratch_bytes);
     allocator->release(allocator->context, ring, sizeof *ring);

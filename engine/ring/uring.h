@@ -1,7 +1,7 @@
 /*
  * ring/uring.h - what the files behind ring.h share: the ring itself and its inner calls. For them alone.
  *
- * uring.c opens, enters the kernel, takes completions and closes; ops.c queues operations.
+ * uring.c opens, enters the kernel, takes completions and closes; ops.c queues operations; stamped.c: receives with time stamps.
  */
 #ifndef WSR_RING_URING_H
 #define WSR_RING_URING_H
@@ -10,6 +10,8 @@
 #include "ring/arena.h"
 #include "ring/oneshot.h"
 #include "ring/ring.h"
+
+enum { WSR_GROUP_RECEIVE = 0, WSR_GROUP_STAMPED = 1 }; /* buffer group ids: of arena, of stamped */
 
 #define WSR_RING_ACCEPTS_KEPT 64u /* listeners whose untaken connections are closed with the ring: an engine has no more */
 
@@ -30,6 +32,7 @@ struct wsr_ring {
     bool claimed;       /* enabled, by its owner */
     bool multishot;
     struct wsr_arena arena;
+    struct wsr_arena stamped; /* of receives with time stamps; n 0: there were none yet */
     struct wsr_oneshot oneshot; /* used where !multishot */
     union wsr_ring_scratch *scratch; /* one for each SQ entry */
     uint64_t accept_tags[WSR_RING_ACCEPTS_KEPT];
@@ -47,6 +50,12 @@ int wsr_ring_settle(struct wsr_ring *ring);
 
 /* Without multishot: queues the next shot of what wsr_ring_next has passed on as still armed. */
 int wsr_ring_rearm(struct wsr_ring *ring);
+
+/* Queues a receive with time stamps into the entry. */
+void wsr_stamped_prepare(struct io_uring_sqe *sqe, int fd, struct msghdr *header);
+
+/* What came into a buffer of `stamped`: leaves the received bytes in out, or the end of the stream, and the stamp. */
+void wsr_stamped_take(struct wsr_ring *ring, const struct io_uring_cqe *cqe, struct wsr_completion *out);
 
 /* Cancels everything there is, for close. */
 int wsr_ring_cancel_all(struct wsr_ring *ring);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "conn/front.h"
 #include "conn/preface.h"
+#include "conn/stamp.h"
 #include "proto/handshake.h"
 #include "ring/sys.h"
 #include "server/server.h"
@@ -53,6 +54,7 @@ static struct wsr_connection *make(wsr_engine *engine, const struct wsr_listenin
     struct wsr_connection *c = wsr_conn_open(engine, fd, &config, error);
     if (c == NULL)
         return NULL;
+    c->stamps = listening->socket.receive_stamps;
     *error = listening->prefaced ? wsr_preface_expect(engine, c) : WSR_OK;
     if (*error == WSR_OK && listening->tls != NULL)
         *error = wsr_conn_front_tls(engine, c, listening->tls, NULL, 0);
@@ -212,7 +214,10 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
     if (engine->reserve_fd < 0)
         engine->reserve_fd = wsr_sys_reserve();
 
-    error = copy_texts(&engine->env.pool, listening, &config);
+    if (config.socket.receive_stamps)
+        error = wsr_stamps_open(engine);
+    if (error == WSR_OK)
+        error = copy_texts(&engine->env.pool, listening, &config);
     if (error == WSR_OK && !config.adopt_only)
         error = open_socket(listening, &config);
     if (error < 0)

@@ -223,11 +223,11 @@ static struct wsr_chunk *read_carried(struct wsr_tls_session *session)
     return NULL;
 }
 
-/* Decrypts what is left of the input into the place of in. */
-static size_t read_in_place(struct wsr_tls_session *session, wsr_span in)
+/* Decrypts what is left of the input into the place of in. *last: of what was read last, before or here; 0: it was no data. */
+static size_t read_in_place(struct wsr_tls_session *session, wsr_span in, size_t *last)
 {
-    size_t done = 0, n = 1;
-    while (session->state == WSR_TLS_OPEN && n > 0 && (session->in_len > 0 || SSL_pending(session->ssl) > 0)) {
+    size_t done = 0;
+    for (size_t n = 1; session->state == WSR_TLS_OPEN && n > 0 && (session->in_len > 0 || SSL_pending(session->ssl) > 0); *last = n) {
         n = read_plain(session, in.ptr + done, in.len - done);
         done += n;
         assert(in.ptr + done <= session->in);
@@ -237,7 +237,7 @@ static size_t read_in_place(struct wsr_tls_session *session, wsr_span in)
 
 struct wsr_tls_plain wsr_tls_take(struct wsr_tls_session *session, wsr_span in)
 {
-    struct wsr_tls_plain plain = {NULL, {in.ptr, 0}};
+    struct wsr_tls_plain plain = {NULL, {in.ptr, 0}, false};
     begin_errors();
     session->in = in.ptr;
     session->in_len = in.len;
@@ -245,7 +245,9 @@ struct wsr_tls_plain wsr_tls_take(struct wsr_tls_session *session, wsr_span in)
         shake(session);
     if (session->state == WSR_TLS_OPEN && is_carried(&session->record) && session->in_len >= session->record.left)
         plain.carried = read_carried(session);
-    plain.rest.len = read_in_place(session, in);
+    size_t last = plain.carried != NULL ? plain.carried->len : 0;
+    plain.rest.len = read_in_place(session, in, &last);
+    plain.data_last = last > 0 && session->in_len == 0;
     session->in = NULL;
     session->in_len = 0;
     return plain;

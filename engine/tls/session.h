@@ -74,6 +74,7 @@ void wsr_tls_end(struct wsr_tls_session *session);
 struct wsr_tls_plain {
     struct wsr_chunk *carried; /* the caller's: plaintext of a record whose beginning came with earlier bytes; NULL: none */
     wsr_span rest;             /* what follows it, in the place of the ciphertext */
+    bool data_last;            /* the last byte taken was the last of a record with plaintext: no part of one came behind it, no ticket */
 };
 
 /*

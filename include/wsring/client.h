@@ -99,7 +99,8 @@ typedef struct wsr_connect_config {
  * record's cause says where it ended: WSR_ERESOLVE, WSR_ECONNECT (errno of the last address), WSR_ETIMEOUT_CONNECT, WSR_EPROXY
  * (http_status: what it answered), WSR_ETLS, WSR_ETLS_CERTIFICATE, WSR_ETIMEOUT_TLS, WSR_ETIMEOUT_HANDSHAKE, WSR_EREFUSED (answer:
  * what the server said), WSR_EANSWER, WSR_ESYS (errno), WSR_ENOMEM; its detail, what the resolver, the proxy or TLS said.
- * Returns 0; WSR_EURL; WSR_ECONFIG; WSR_EINVAL (address is not numeric); WSR_ELIMIT; WSR_ESYS; WSR_ENOMEM; WSR_ERANDOM; WSR_ETLS.
+ * Returns 0; WSR_EURL; WSR_ECONFIG; WSR_EINVAL (address is not numeric); WSR_ELIMIT; WSR_ESYS; WSR_ENOMEM; WSR_ERANDOM; WSR_ETLS;
+ * for socket.receive_stamps also WSR_EMEMLOCK, WSR_EHUGEPAGES, as wsr_engine_open.
  * *out is written only on success.
  */
 WSR_API WSR_MUST_USE int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out);

@@ -8,6 +8,7 @@
 #define WSRING_EVENT_H
 
 #include <wsring/close.h>
+#include <wsring/socket.h>
 #include <wsring/types.h>
 
 #ifdef __cplusplus
@@ -40,7 +41,18 @@ enum {
     WSR_EVENT_FIRST = 2,
     WSR_EVENT_LAST = 4,
     WSR_EVENT_DEFLATED = 8, /* MESSAGE, CHUNK: it came compressed (permessage-deflate); data is not */
-    WSR_EVENT_SUCCESSOR = 16 /* OPEN: it takes the place of the connection whose wsr_conn is in token (wsr_succeed) */
+    WSR_EVENT_SUCCESSOR = 16, /* OPEN: it takes the place of the connection whose wsr_conn is in token (wsr_succeed) */
+    /*
+     * MESSAGE, CHUNK, PING, PONG, where wsr_socket_options.receive_stamps asked for it: wsr_event_stamp is the stamp of the receive
+     * that brought its last byte. Without: the kernel gave none, or the event was not made from what was just received (it had to
+     * wait for room in a batch, for a resume, for a handshake).
+     */
+    WSR_EVENT_STAMPED = 32,
+    /*
+     * STAMPED: more than the end of this one frame came with that receive (other messages, which have the same stamp, or part of
+     * one), or lay behind it. The stamp is the newest segment's, so this event's may have come earlier.
+     */
+    WSR_EVENT_STAMP_SHARED = 64
 };
 
 typedef struct wsr_event {
@@ -55,7 +67,7 @@ typedef struct wsr_event {
     void *user;          /* as set by wsr_set_user before the poll; a first message can be in one batch with OPEN: wsr_user knows then */
     wsr_span data;
     uint64_t time_ns;    /* CLOCK_MONOTONIC, or the now_ns of the feed: when the batch with its last byte was taken in */
-    uint64_t token;      /* OPEN with SUCCESSOR: the wsr_conn to leave; else 0 */
+    uint64_t token;      /* OPEN with SUCCESSOR: the wsr_conn to leave; with STAMPED: for wsr_event_stamp; else 0 */
 } wsr_event;
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && UINTPTR_MAX == UINT64_MAX
@@ -108,6 +120,12 @@ static inline const wsr_request *wsr_event_request(const wsr_event *event)
 static inline const wsr_response *wsr_event_response(const wsr_event *event)
 {
     return event->type == WSR_EVENT_OPEN && event->data.len == sizeof(wsr_response) ? (const wsr_response *)(const void *)event->data.ptr : NULL;
+}
+
+/* NULL without STAMPED. Valid as long as the event. */
+static inline const wsr_receive_stamp *wsr_event_stamp(const wsr_event *event)
+{
+    return (event->flags & WSR_EVENT_STAMPED) != 0 ? (const wsr_receive_stamp *)(uintptr_t)event->token : NULL;
 }
 
 #ifdef __cplusplus

@@ -52,7 +52,8 @@ typedef uint32_t wsr_listener; /* 0 is none */
 
 /*
  * Listens. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (host is not a numeric address);
- * WSR_ESYS (errno: EADDRINUSE, EACCES, EPERM for a socket option that needs a privilege ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM.
+ * WSR_ESYS (errno: EADDRINUSE, EACCES, EPERM for a socket option that needs a privilege ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM;
+ * for socket.receive_stamps also WSR_EMEMLOCK, WSR_EHUGEPAGES, as wsr_engine_open.
  */
 WSR_API WSR_MUST_USE int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out);
 

@@ -21,7 +21,22 @@ typedef struct wsr_socket_options {
     uint32_t keepalive_probes;      /* unanswered ones, and it is over [the system's] */
     uint8_t dscp;                   /* RFC 2474: 0 to 63, in every packet (IP_TOS, IPV6_TCLASS), as in 46 for expedited forwarding */
     uint32_t busy_poll_us;          /* SO_BUSY_POLL: how long a receive polls the network card; needs CAP_NET_ADMIN */
+    bool receive_stamps;            /* SO_TIMESTAMPING: events have a wsr_receive_stamp. Costs a little a receive, and large messages a copy */
 } wsr_socket_options;
+
+/*
+ * When the kernel had what was received (SO_TIMESTAMPING, Documentation/networking/timestamping.rst): one stamp a receive, that of its
+ * newest segment; what the card or the kernel merged into one segment has the last one's. So it is no message's own: where a receive
+ * brings several (WSR_EVENT_STAMP_SHARED), all but the last may have been there earlier, and none later. CLOCK_REALTIME now, less
+ * realtime_ns, is what the host itself added: the kernel's TCP, the wait for this thread, the library.
+ *
+ * A socket of another kind than TCP has no stamps. The first listener or connection that asks for them has the engine map
+ * 4 MiB of receive buffers for all that do; WSR_ESYS with EOPNOTSUPP: not with WSR_WITHOUT_MULTISHOT.
+ */
+typedef struct wsr_receive_stamp {
+    uint64_t realtime_ns; /* CLOCK_REALTIME when the driver handed it to the kernel; 0: the kernel did not say */
+    uint64_t hardware_ns; /* the card's own clock when it came off the wire, raw, where the card is set up to (hwstamp_ctl, ptp4l); 0: it did not say */
+} wsr_receive_stamp;
 
 #ifdef __cplusplus
 }

@@ -57,7 +57,7 @@ static void script_enobufs(const struct wsr_ring_config *config, uint64_t seed)
             for (unsigned i = 0; i < kept_n; i++)
                 wsr_ring_release(stage.ring, kept[i].buffer);
             kept_n = 0;
-            assert_true(wsr_ring_buffers_free(stage.ring) > 0);
+            assert_true(wsr_ring_buffers_free(stage.ring, false) > 0);
         }
         if ((c.flags & WSR_COMPLETION_MORE) == 0)
             assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 0), c.res < 0), 0);
@@ -65,7 +65,7 @@ static void script_enobufs(const struct wsr_ring_config *config, uint64_t seed)
     assert_true(starved > 0);
     for (unsigned i = 0; i < kept_n; i++)
         wsr_ring_release(stage.ring, kept[i].buffer);
-    assert_int_equal(wsr_ring_buffers_free(stage.ring), 2);
+    assert_int_equal(wsr_ring_buffers_free(stage.ring, false), 2);
     wsr_ring_close(stage.ring); /* the receive is still armed */
     wsr_sys_close(client);
     wsr_sys_close(server);
@@ -226,7 +226,7 @@ static void script_wait_first(const struct wsr_ring_config *config, uint64_t see
     }
     if (armed)
         (void)cancel_and_take(&stage, TAG(RECEIVE, 0));
-    if (got == sizeof bytes && wsr_ring_buffers_free(stage.ring) == 0) { /* else the bytes came in pieces, and some are still there */
+    if (got == sizeof bytes && wsr_ring_buffers_free(stage.ring, false) == 0) { /* else the bytes came in pieces, and some are still there */
         assert_int_equal(wsr_ring_receive(stage.ring, server, TAG(RECEIVE, 1), false), 0);
         c = take(&stage);
         assert_int_equal(c.res, -ENOBUFS);

@@ -128,10 +128,10 @@ void chaos_ledger_end(const struct chaos_side *side)
 {
     const wsr_engine *engine = side->engine;
     const char *name = side->is_client ? "client" : "server";
-    const unsigned buffers = wsr_ring_buffers_free(engine->ring), all = wsr_ring_buffers(engine->ring);
+    const unsigned buffers = wsr_ring_buffers_free(engine->ring, false) + wsr_ring_buffers_free(engine->ring, true), all = wsr_ring_buffers(engine->ring);
     if (buffers != all)
         sim_violation("the %s has %u of its %u receive buffers", name, buffers, all);
-    if (engine->table.live_n > 0 || engine->dirty.n + engine->pending.n + engine->starved.n > 0 || engine->stats.open > 0)
+    if (engine->table.live_n > 0 || engine->dirty.n + engine->pending.n + engine->starving[0].list.n + engine->starving[1].list.n > 0 || engine->stats.open > 0)
         sim_violation("the %s has slots in use", name);
     if (engine->stats.closed != side->closed)
         sim_violation("%llu connections of the %s are gone, %llu were told CLOSED", (unsigned long long)engine->stats.closed, name,
