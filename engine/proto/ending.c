@@ -12,6 +12,7 @@
 #include "proto/handshake.h"
 #include "proto/refusal.h"
 
+#define DEAD_CLOSE_NS UINT64_C(250000000)
 #define DETAIL_CAP 160u /* with its NUL: what is left of the smallest chunk that the record fits in */
 
 /*
@@ -89,6 +90,14 @@ static int queue_close(struct wsr_endpoint *ep, uint16_t code, wsr_slice reason)
     return wsr_outbox_frame(&ep->out, &framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
 }
 
+/* A peer that was taken for dead is sent a Close, in case it is not; it is not waited for, since who comes back must know soon. */
+static uint64_t close_time_ns(const struct wsr_endpoint *ep)
+{
+    const uint64_t ns = ep->env->limits.close_timeout_ns;
+    const bool dead = ep->cause == WSR_ETIMEOUT_PING || ep->cause == WSR_ETIMEOUT_IDLE;
+    return dead && ns > DEAD_CLOSE_NS ? DEAD_CLOSE_NS : ns;
+}
+
 /* Does what the close module says, but for WSR_CA_SEND. */
 static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
 {
@@ -101,7 +110,7 @@ static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
     if ((actions & WSR_CA_SHUT_DOWN) != 0)
         ep->flags |= WSR_EP_SHUTDOWN;
     if ((actions & WSR_CA_TIMER) != 0)
-        ep->close_deadline_ns = wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns);
+        ep->close_deadline_ns = wsr_ns_add(now_ns, close_time_ns(ep));
     if ((actions & WSR_CA_REPORT) != 0) {
         ep->flags |= WSR_EP_OWES_CLOSED;
         ep->feed = wsr_receive_discard;

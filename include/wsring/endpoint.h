@@ -37,7 +37,7 @@ typedef struct wsr_limits {
     uint32_t empty_fragments_max;     /* in one message [1024] */
     uint32_t control_frames_max;      /* pings and pongs received in a row without a data frame between [65536] */
     uint64_t handshake_timeout_ns;    /* from the transport's opening to OPEN [10 s] */
-    uint64_t close_timeout_ns;        /* from our Close to the peer's, and then from there to the end of the stream [5 s] */
+    uint64_t close_timeout_ns;        /* from our Close to the peer's, and then to the end of the stream [5 s]; 250 ms for a peer taken for dead */
     uint64_t idle_timeout_ns;         /* nothing received while open, where pings are on in spite of one [120 s] */
     uint64_t ping_interval_ns;        /* of silence before a ping is sent [0: no pings; the default of an engine is idle_timeout_ns / 3] */
     uint64_t ping_timeout_ns;         /* nothing received after that ping: the peer is dead, WSR_ETIMEOUT_PING [idle_timeout_ns] */
