@@ -102,6 +102,9 @@ check "a line over --max-bytes is told, exit 1" eval 'exits 1 && out_is "four\n"
 fed 'ok\n\0377\0376\n' --wait 0 "$echo_url"
 check "a line that is no UTF-8 is not sent, exit 1" eval 'exits 1 && out_is "ok\n" && err_has "message 2 .*not UTF-8.*--binary"'
 
+fed 'hello\n' --ping 50ms --wait 300ms "$echo_url"
+check "pings of its own do not keep it from closing when all is quiet" eval 'exits 0 && out_is "hello\n"'
+
 fed '' --json --count 3 "$peer/say/tab%5ct%20quote%22%20esc%5cx1b%20end/ping:are%20you%20there/bin:00ff10/two%5cnlines"
 check "--json: every line an object, each event there" events '[x["event"] for x in e] == ["open", "message", "ping", "message", "message", "closed"]'
 check "--json: what was said" events 'e[1]["type"] == "text" and e[1]["text"] == "tab\t quote\" esc\x1b end" and e[2]["base64"] == "YXJlIHlvdSB0aGVyZQ=="

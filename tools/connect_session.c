@@ -293,11 +293,11 @@ static void read_input(struct session *s)
 
 /* --- The end of the input -------------------------------------------------------------------------------------------------- */
 
-/* All of the input has left, and all that came has been written: from then on the quiet counts. */
+/* All of the input has left, and all that came has been written: from then on the quiet counts. What leaves later is a ping. */
 static bool is_quiet(struct session *s)
 {
     return s->open && !s->closing && !s->paused && input_is_done(&s->in) && sink_bytes(&s->out) == 0 &&
-           wsr_outbox_bytes(s->engine, s->conn) == 0;
+           (s->quiet || wsr_outbox_bytes(s->engine, s->conn) == 0);
 }
 
 /* Closes when it has been quiet for long enough. Returns milliseconds to wait for that, for poll(2). */
