@@ -61,6 +61,9 @@ bad '-c 0' load -c 0 ws://127.0.0.1:1/
 bad '-s 9-3' load -s 9-3 ws://127.0.0.1:1/
 bad 'fragment 101%' load --fragment 101% ws://127.0.0.1:1/
 bad '-r 0' load -r 0 ws://127.0.0.1:1/
+bad '--reconnect and --rate' load --reconnect -r 5 ws://127.0.0.1:1/
+bad '--reconnect=soon' load --reconnect=soon ws://127.0.0.1:1/
+bad 'ping-interval 0' load --ping-interval 0 ws://127.0.0.1:1/
 bad '-t soon' load -t soon ws://127.0.0.1:1/
 bad '-c 1:' demo -c 1
 
@@ -124,6 +127,23 @@ cp "$tmp/load.out" "$tmp/out" && cp "$tmp/load.err" "$tmp/err"
 check "a load that was sent away says so, exit 1" eval 'exits 1 && err_has "8 ended before they were asked to"'
 check "it saw 1001 and accounts for every message" json 'd["closes"] == {"1001": 8} and d["messages"]["unaccounted"] == 0 and d["messages"]["wrong"] == 0
     and d["messages"]["sent"] == d["messages"]["echoed"] + d["messages"]["undelivered"] + d["messages"]["in_doubt"] and not d["complete"]'
+
+serve restarted --quiet
+name=load
+background "$wsring" load "ws://127.0.0.1:$port/" -t 60 -c 8 -s 0-64KiB -d 8 --reconnect=fast --json
+connected() { [ "$(awk -v port="$(printf ':%04X' "$port")" 'index($3, port) && $4 == "01"' /proc/net/tcp | wc -l)" -ge 8 ]; }
+until connected || ! kill -0 "$pid"; do sleep 0.05; done
+kill -TERM "$server"
+ends "$server"
+serve restarted --quiet --port "$port"
+until connected || ! kill -0 "$pid"; do sleep 0.05; done
+kill -INT "$pid"
+ends "$pid"
+cp "$tmp/load.out" "$tmp/out" && cp "$tmp/load.err" "$tmp/err"
+check "a load with --reconnect comes back to a restarted server, exit 0" eval 'exits 0 && json "d[\"complete\"] and d[\"connections\"][\"lost\"] == 8
+    and d[\"connections\"][\"reopened\"] == 8 and d[\"closes\"] == {\"1001\": 8, \"1000\": 8}"'
+check "and accounts for what was in flight" json 'd["messages"]["unaccounted"] == 0 and d["messages"]["wrong"] == 0
+    and d["messages"]["sent"] == d["messages"]["echoed"] + d["messages"]["undelivered"] + d["messages"]["in_doubt"]'
 
 serve cut
 name=silent

@@ -104,20 +104,6 @@ static void parse_close(struct argp_state *state, struct connect_options *option
     options->close_code = (uint16_t)code;
 }
 
-static void parse_profile(struct argp_state *state, wsr_reconnect *reconnect, const char *value)
-{
-    static const char *const names[] = {
-        [WSR_PROFILE_DEFAULT] = "default", [WSR_PROFILE_PERSISTENT] = "persistent", [WSR_PROFILE_FAST] = "fast"};
-    reconnect->on = true;
-    for (unsigned i = 0; i < WSR_PROFILES; i++) {
-        if (value == NULL || strcmp(value, names[i]) == 0) {
-            reconnect->profile = (wsr_profile)i;
-            return;
-        }
-    }
-    argp_error(state, "--reconnect=%s: choose default, persistent or fast", value);
-}
-
 /* A password is not to be shown again. */
 static void add_without_user(struct buffer *out, const char *url)
 {
@@ -226,7 +212,9 @@ static error_t parse_connection(int key, char *value, struct argp_state *state)
         limits->ping_timeout_ns = limits->ping_interval_ns;
         break;
     case KEY_RECONNECT:
-        parse_profile(state, &connect->reconnect, value);
+        connect->reconnect.on = true;
+        if (!parse_profile(value, &connect->reconnect.profile))
+            argp_error(state, "--reconnect=%s: choose default, persistent or fast", value);
         break;
     case KEY_MAX_AGE:
         parse_time(state, "--max-age", value, &connect->reconnect.age_max_ns);

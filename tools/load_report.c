@@ -71,6 +71,8 @@ void report_text(FILE *out, const struct load_result *r)
         fprintf(out, "deflate   %" PRIu64 " echoes came compressed\n", t->deflated);
     if (t->pings > 0)
         fprintf(out, "pings     %" PRIu64 " sent, %" PRIu64 " pongs%s\n", t->pings, t->pongs, t->wrong_pongs > 0 ? ", some of them WRONG" : "");
+    if (t->lost > 0)
+        fprintf(out, "lost      %" PRIu64 " connections; %" PRIu64 " attempts to come back, %" PRIu64 " did\n", t->lost, t->attempts, t->reopened);
     print_errors(out, t);
     report_accounting(out, t);
 }
@@ -136,8 +138,9 @@ void report_json(FILE *out, const struct load_result *r)
     fprintf(out, ", \"depth\": %" PRIu32 ", \"threads\": %" PRIu32 ", \"seed\": %" PRIu64 ", ", r->depth, r->threads, r->seed);
     fprintf(out, "\"seconds\": %.6f, \"cpu_seconds\": %.6f, \"interrupted\": %s, \"complete\": %s, ", r->seconds, r->cpu_seconds,
             r->interrupted ? "true" : "false", r->complete ? "true" : "false");
-    fprintf(out, "\"connections\": {\"asked\": %" PRIu32 ", \"opened\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"ended_early\": %" PRIu64 "}, ",
-            r->connections, t->opened, t->failed, t->ended_early);
+    fprintf(out, "\"connections\": {\"asked\": %" PRIu32 ", \"opened\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"ended_early\": %" PRIu64
+            ", \"lost\": %" PRIu64 ", \"attempts\": %" PRIu64 ", \"reopened\": %" PRIu64 "}, ",
+            r->connections, t->opened, t->failed, t->ended_early, t->lost, t->attempts, t->reopened);
     fprintf(out,
             "\"messages\": {\"sent\": %" PRIu64 ", \"echoed\": %" PRIu64 ", \"undelivered\": %" PRIu64 ", \"in_doubt\": %" PRIu64
             ", \"unaccounted\": %" PRIu64 ", \"surplus\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"text\": %" PRIu64 ", \"fragmented\": %" PRIu64

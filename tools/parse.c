@@ -109,6 +109,18 @@ bool parse_fraction(const char *text, double *out)
     return true;
 }
 
+bool parse_profile(const char *text, wsr_profile *out)
+{
+    static const char *const names[] = {
+        [WSR_PROFILE_DEFAULT] = "default", [WSR_PROFILE_PERSISTENT] = "persistent", [WSR_PROFILE_FAST] = "fast"};
+    for (unsigned i = 0; i < WSR_PROFILES; i++) {
+        *out = (wsr_profile)i;
+        if (text == NULL || strcmp(names[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
 char *format_size(char *text, size_t cap, uint64_t bytes)
 {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};

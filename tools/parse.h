@@ -1,5 +1,5 @@
 /*
- * tools/parse.h - numbers as people write them on a command line: sizes, durations, fractions.
+ * tools/parse.h - what people write on a command line: numbers, sizes, durations, fractions, the names of profiles.
  *
  * Each function takes the whole text or nothing: true and *out written, or false. None prints; the caller knows which option
  * it was.
@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <wsring/policy.h>
 
 /* A plain decimal number from min to max. */
 bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
@@ -25,6 +27,9 @@ bool parse_duration(const char *text, uint64_t *out_ns);
 
 /* "0.25" or "25%": a fraction from 0 to 1. */
 bool parse_fraction(const char *text, double *out);
+
+/* "default", "persistent", "fast": how a client comes back; NULL, for an option without its argument, is the default. */
+bool parse_profile(const char *text, wsr_profile *out);
 
 /* Writes bytes as people read them ("0 B", "4 KiB", "1.5 MiB") into text of at least 24 bytes, and returns text. */
 char *format_size(char *text, size_t cap, uint64_t bytes);

@@ -40,6 +40,7 @@ static int open_engine(struct traffic *t)
     config.memory_bytes_max = memory > MEMORY_MIN ? memory : MEMORY_MIN;
     config.limits.message_bytes_max = largest > OUTBOX_MIN ? largest : OUTBOX_MIN;
     config.limits.outbox_bytes_max = 2 * largest + OUTBOX_MIN;
+    config.limits.ping_interval_ns = config.limits.ping_timeout_ns = t->config.ping_interval_ns;
     if (t->config.rate > 0)
         config.wait = WSR_WAIT_LATENCY; /* a clock that oversleeps is none */
     return wsr_engine_open(&t->engine, &config);
@@ -198,8 +199,8 @@ static void on_closed(struct traffic *t, struct traffic_conn *c, const wsr_event
         closes_add(&t->totals.closes, event->close_code, 1);
         if (c->state == TRAFFIC_OPEN || c->state == TRAFFIC_FINISHING)
             t->totals.ended_early++;
-    } else if (c->opened) { /* lost, and given up */
-        t->totals.ended_early++;
+    } else if (c->opened) { /* lost; given up, if it was not done anyway */
+        t->totals.ended_early += c->state != TRAFFIC_CLOSING;
     } else {
         t->totals.failed++;
         if (t->totals.first_errno == 0)

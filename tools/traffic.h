@@ -29,6 +29,7 @@ struct traffic_config {
     wsr_deflate deflate;             /* to offer */
     wsr_tls *tls;                    /* for wss; not owned; NULL: one of the engine's own */
     wsr_reconnect reconnect;         /* whether connections come back, not with a rate; without a queue: each message is a connection's own */
+    uint64_t ping_interval_ns;       /* of silence before a ping, and after it before the connection is lost; 0: the engine's default */
     uint64_t messages_max;           /* to send, all connections together; 0: no end */
     uint64_t seed;
     const struct size_mix *sizes;
