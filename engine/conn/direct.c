@@ -55,7 +55,7 @@ void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int event
 /* Is this the header of a frame with a 64-bit length, all of it? Nothing that an event points to can lie in one. */
 static bool is_large_header(const struct wsr_connection *c, const uint8_t *head, size_t len, size_t have)
 {
-    return have >= len && (head[1] & 0x7F) == 127 && !c->ep.in_payload && c->ep.head_len == 0;
+    return have >= len && (head[1] & 0x7F) == 127 && (c->ep.in == NULL || (!c->ep.in->in_payload && c->ep.in->head_len == 0));
 }
 
 /* Leaves what was read to the way that everything else goes. chunk has room for both. */
@@ -78,7 +78,7 @@ static void take_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
         keep_all(c, head + took, head_len - took, chunk, body);
         return;
     }
-    const uint64_t left = c->ep.left;
+    const uint64_t left = c->ep.in->left;
     const size_t of_message = left < body ? (size_t)left : body;
     const uint8_t *rest = chunk->data + of_message;
     if (body > of_message && wsr_input_keep(engine, c, rest, body - of_message) < 0)

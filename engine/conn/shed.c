@@ -42,7 +42,9 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
 {
     const struct wsr_endpoint *ep = &c->ep;
     size_t bytes = list_bytes(ep->out.flying) + list_bytes(ep->out.queue) + list_bytes(ep->out.lane) + list_bytes(c->backlog);
-    bytes += chunk_bytes(ep->message) + chunk_bytes(ep->control) + chunk_bytes(ep->record) + chunk_bytes(ep->answer);
+    if (ep->in != NULL)
+        bytes += chunk_bytes(ep->in->memory) + chunk_bytes(ep->in->message) + chunk_bytes(ep->in->control);
+    bytes += chunk_bytes(ep->record) + chunk_bytes(ep->answer);
     if (ep->deflate != NULL)
         bytes += chunk_bytes(ep->deflate->memory) + wsr_permessage_bytes(ep);
     return bytes + wsr_front_memory_bytes(c);
@@ -52,7 +54,7 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
 
 static bool holds(const struct wsr_connection *c)
 {
-    return c->ep.out.bytes + (c->ep.message != NULL ? c->ep.message->len : 0) >= HOLDS_BYTES || c->backlog != NULL;
+    return c->ep.out.bytes + (c->ep.in != NULL && c->ep.in->message != NULL ? c->ep.in->message->len : 0) >= HOLDS_BYTES || c->backlog != NULL;
 }
 
 void wsr_shed_received(wsr_engine *engine, struct wsr_connection *c)

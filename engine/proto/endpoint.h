@@ -35,6 +35,22 @@ struct wsr_deflate_env {
 struct wsr_batch;
 struct wsr_endpoint;
 
+/* A frame or a message that has begun and not ended, for as long as it is so. */
+struct wsr_incoming {
+    struct wsr_chunk *memory;     /* holds this struct; NULL: it is env->incoming, and lasts for a call */
+    wsr_text_state text;          /* masking key of the frame, UTF-8 state of the message */
+    uint64_t left;                /* payload bytes of the current frame still to come */
+    struct wsr_chunk *message;    /* payload of the unfinished message, grown as bytes come; NULL if it is streamed */
+    uint64_t streamed;            /* bytes of the unfinished message that CHUNK events have delivered */
+    struct wsr_chunk *control;    /* payload of an unfinished control frame */
+    uint32_t empty_fragments;     /* in this message */
+    uint8_t head[14];             /* a frame header of which a part has come */
+    uint8_t head_len;             /* bytes of it present; 0: at a frame boundary or inside a payload */
+    uint8_t first;                /* first byte of the current frame */
+    uint8_t message_opcode;       /* of the fragmented message that is open: WSR_TEXT, WSR_BINARY; 0: none */
+    bool in_payload;
+};
+
 /* Is the end of a connection its end? */
 enum wsr_lost {
     WSR_LOST_FOR_GOOD, /* CLOSED, with the record as it now is */
@@ -51,6 +67,7 @@ struct wsr_env {
     wsr_limits limits;               /* every field set */
     const struct wsr_kernels *kernels;
     const struct wsr_consume *consume;
+    struct wsr_incoming incoming;    /* of the endpoint that is fed now: most that begins ends in the same call */
     struct wsr_chunk *retired;       /* memory that events of the current batch point to */
     uint32_t batch_serial;           /* counts batches; endpoints note in which they emitted */
     size_t retired_bytes;            /* their size: what the batch holds beyond the transport's own buffers */
@@ -106,24 +123,13 @@ struct wsr_endpoint {
     wsr_conn conn;
     void *user;
 
-    /* receiving */
-    wsr_text_state text;          /* masking key of the frame, UTF-8 state of the message */
-    uint64_t left;                /* payload bytes of the current frame still to come */
-    struct wsr_chunk *message;    /* payload of the unfinished message, grown as bytes come; NULL if it is streamed */
-    uint64_t streamed;            /* bytes of the unfinished message that CHUNK events have delivered */
-    struct wsr_chunk *control;    /* payload of an unfinished control frame */
-    uint8_t head[14];             /* a frame header of which a part has come */
-    uint8_t head_len;             /* bytes of it present; 0: at a frame boundary or inside a payload */
-    uint8_t first;                /* first byte of the current frame */
-    uint8_t message_opcode;       /* of the fragmented message that is open: WSR_TEXT, WSR_BINARY; 0: none */
-    bool in_payload;
+    struct wsr_incoming *in;      /* NULL: all that has come was whole */
     uint16_t flags;
     int16_t cause, sys_errno;     /* of the close record, as are these four: here, for they must not need memory */
     uint16_t http_status;
     uint8_t tls_alert;
     bool tls_alert_received;
     uint32_t ping;                /* the number of the keepalive ping that is not answered; 0: none */
-    uint32_t empty_fragments;     /* in this message */
     uint32_t control_run;         /* control frames since the last data frame */
     uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
     uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
@@ -244,6 +250,8 @@ void wsr_env_fini(struct wsr_env *env);
 
 wsr_feed_fn wsr_receive_frames;  /* while open, and after our Close */
 wsr_feed_fn wsr_receive_discard; /* after the peer's Close, or a failure */
+/* What was begun is over, kept for the next call, or of no use any more. Without memory to keep it in the connection fails. */
+void wsr_receive_settle(struct wsr_endpoint *ep, uint64_t now_ns);
 void wsr_receive_fini(struct wsr_endpoint *ep);
 /* A valid Close came. */
 void wsr_ending_peer_close(struct wsr_endpoint *ep, uint64_t now_ns, uint16_t code, wsr_slice reason);

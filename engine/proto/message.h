@@ -13,14 +13,14 @@
 /* Payload bytes of the open message that came before the current frame's rest; never over limits.message_bytes_max. */
 static inline uint64_t wsr_message_present(const struct wsr_endpoint *ep)
 {
-    return ep->streamed + (ep->message != NULL ? ep->message->len : 0);
+    return ep->in->streamed + (ep->in->message != NULL ? ep->in->message->len : 0);
 }
 
 /* A data frame's header was taken; its payload, which may be empty, follows. May use up the last place in the batch. */
 void wsr_message_frame(struct wsr_endpoint *ep, struct wsr_batch *batch);
 
 /*
- * Takes a run of the current data frame's payload: len is at most ep->left, and 0 only if that is. The batch must have room for one
+ * Takes a run of the current data frame's payload: len is at most ep->in->left, and 0 only if that is. The batch must have room for one
  * event. Returns the bytes taken; *error: 0, or the wsr_error for which the connection fails.
  */
 size_t wsr_message_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len, int *error);

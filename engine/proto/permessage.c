@@ -144,16 +144,16 @@ int wsr_permessage_announce(struct wsr_endpoint *ep, uint64_t payload_len)
 static int make_room(struct wsr_endpoint *ep, size_t len, wsr_span *room)
 {
     struct wsr_pool *pool = &ep->env->pool;
-    struct wsr_chunk *chunk = ep->message;
+    struct wsr_chunk *chunk = ep->in->message;
     const size_t present = chunk != NULL ? chunk->len : 0;
-    const size_t left = (size_t)(ep->env->limits.message_bytes_max + 1 - ep->streamed - present);
+    const size_t left = (size_t)(ep->env->limits.message_bytes_max + 1 - ep->in->streamed - present);
     if (chunk == NULL || wsr_chunk_room(chunk) == 0) {
         size_t more = present > 4 * len ? present : 4 * len + 64;
         more = more < left ? more : left;
         chunk = chunk == NULL ? wsr_pool_get(pool, more) : wsr_pool_grow(pool, chunk, more);
         if (chunk == NULL)
             return WSR_ENOMEM;
-        ep->message = chunk;
+        ep->in->message = chunk;
     }
     size_t there = wsr_chunk_room(chunk);
     *room = (wsr_span){chunk->data + present, there < left ? there : left};
@@ -163,12 +163,12 @@ static int make_room(struct wsr_endpoint *ep, size_t len, wsr_span *room)
 /* n bytes came out, behind the message. */
 static int check_inflated(struct wsr_endpoint *ep, size_t n)
 {
-    struct wsr_chunk *chunk = ep->message;
+    struct wsr_chunk *chunk = ep->in->message;
     const uint8_t *p = chunk->data + chunk->len;
     chunk->len += n;
-    if (ep->message_opcode == WSR_TEXT && !ep->env->kernels->utf8(&ep->text, p, n))
+    if (ep->in->message_opcode == WSR_TEXT && !ep->env->kernels->utf8(&ep->in->text, p, n))
         return WSR_EUTF8;
-    return ep->streamed + chunk->len > ep->env->limits.message_bytes_max ? WSR_EMESSAGE_SIZE : WSR_OK;
+    return ep->in->streamed + chunk->len > ep->env->limits.message_bytes_max ? WSR_EMESSAGE_SIZE : WSR_OK;
 }
 
 /* Inflates all of `in`, whatever comes out, behind the message. */
@@ -210,7 +210,7 @@ static int finish(struct wsr_endpoint *ep)
         if (!ops->is_between(deflate->inflater)) /* the message ended within a block */
             return WSR_EDEFLATE;
     }
-    return ep->message_opcode == WSR_TEXT && ep->text.pending != 0 ? WSR_EUTF8 : WSR_OK;
+    return ep->in->message_opcode == WSR_TEXT && ep->in->text.pending != 0 ? WSR_EUTF8 : WSR_OK;
 }
 
 void wsr_permessage_over(struct wsr_endpoint *ep)

@@ -2,7 +2,7 @@
  * proto/permessage.h - permessage-deflate in an endpoint (RFC 7692 section 7.2): messages deflated on their way out, and
  * inflated on their way in, no further than the limit.
  *
- *     in : payload (unmasked) -> inflate -> UTF-8 -> ep->message
+ *     in : payload (unmasked) -> inflate -> UTF-8 -> ep->in->message
  *     out: message -> deflate -> frame with RSV1 -> outbox
  *
  * A message is deflated when it is sent, not when it leaves: what refers back to earlier messages can be neither reordered nor
@@ -57,7 +57,7 @@ static inline bool wsr_permessage_is_deflated(const struct wsr_endpoint *ep, uin
 WSR_MUST_USE int wsr_permessage_announce(struct wsr_endpoint *ep, uint64_t payload_len);
 
 /*
- * Inflates payload bytes of a compressed message, unmasked, behind ep->message; last: with them it ends. Text is checked,
+ * Inflates payload bytes of a compressed message, unmasked, behind ep->in->message; last: with them it ends. Text is checked,
  * byte by byte as it comes out. Returns 0, WSR_EDEFLATE, WSR_EUTF8, WSR_EMESSAGE_SIZE, WSR_ENOMEM.
  */
 WSR_MUST_USE int wsr_permessage_take(struct wsr_endpoint *ep, const uint8_t *p, size_t len, bool last);

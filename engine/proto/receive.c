@@ -29,7 +29,7 @@ static unsigned length_end(const uint8_t *head)
 static int decode_length(const struct wsr_endpoint *ep, uint64_t *payload_len)
 {
     uint8_t head[10];
-    memcpy(head, ep->head, sizeof head);
+    memcpy(head, ep->in->head, sizeof head);
     head[1] &= 0x7F; /* the masking key may not be here yet */
     wsr_frame_header header;
     int n = wsr_frame_header_decode((wsr_slice){head, length_end(head)}, &header);
@@ -40,20 +40,20 @@ static int decode_length(const struct wsr_endpoint *ep, uint64_t *payload_len)
 
 static int check_first(const struct wsr_endpoint *ep)
 {
-    unsigned frame_class = wsr_frame_class[ep->deflate != NULL][ep->message_opcode != 0][ep->head[0]];
+    unsigned frame_class = wsr_frame_class[ep->deflate != NULL][ep->in->message_opcode != 0][ep->in->head[0]];
     return frame_class >= WSR_CLASS_RSV ? wsr_frame_class_error(frame_class) : WSR_OK;
 }
 
 static int check_second(const struct wsr_endpoint *ep)
 {
-    bool masked = (ep->head[1] & 0x80) != 0;
+    bool masked = (ep->in->head[1] & 0x80) != 0;
     /* "a client MUST mask all frames"; "A server MUST NOT mask any frames" (5.1) */
     if (wsr_endpoint_role(ep) == WSR_SERVER && !masked)
         return WSR_EUNMASKED;
     if (wsr_endpoint_role(ep) == WSR_CLIENT && masked)
         return WSR_EMASKED;
     /* "All control frames MUST have a payload length of 125 bytes or less" (5.5) */
-    if ((ep->head[0] & 0x08) != 0 && (ep->head[1] & 0x7F) > WSR_CONTROL_PAYLOAD_MAX)
+    if ((ep->in->head[0] & 0x08) != 0 && (ep->in->head[1] & 0x7F) > WSR_CONTROL_PAYLOAD_MAX)
         return WSR_ECONTROL_LENGTH;
     return WSR_OK;
 }
@@ -62,17 +62,17 @@ static int check_second(const struct wsr_endpoint *ep)
 static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
 {
     const wsr_limits *limits = &ep->env->limits;
-    if ((ep->head[0] & 0x08) != 0)
+    if ((ep->in->head[0] & 0x08) != 0)
         return ++ep->control_run > limits->control_frames_max ? WSR_EFLOOD : WSR_OK;
     ep->control_run = 0;
-    if (wsr_permessage_is_deflated(ep, ep->head[0])) {
+    if (wsr_permessage_is_deflated(ep, ep->in->head[0])) {
         int error = wsr_permessage_announce(ep, payload_len);
         if (error < 0)
             return error;
     } else if (payload_len > limits->message_bytes_max - wsr_message_present(ep)) { /* what is present never exceeds the limit */
         return WSR_EMESSAGE_SIZE;
     }
-    if (payload_len == 0 && (ep->head[0] & WSR_FIN) == 0 && ++ep->empty_fragments > limits->empty_fragments_max)
+    if (payload_len == 0 && (ep->in->head[0] & WSR_FIN) == 0 && ++ep->in->empty_fragments > limits->empty_fragments_max)
         return WSR_EFLOOD;
     return WSR_OK;
 }
@@ -80,17 +80,17 @@ static int check_length(struct wsr_endpoint *ep, uint64_t payload_len)
 /* All of the header has been seen and is good: its payload follows. */
 static void begin_payload(struct wsr_endpoint *ep)
 {
-    int error = decode_length(ep, &ep->left);
+    int error = decode_length(ep, &ep->in->left);
     assert(error == WSR_OK);
     (void)error;
-    ep->first = ep->head[0];
-    ep->text.key = wsr_endpoint_role(ep) == WSR_SERVER ? wsr_load_key(ep->head + length_end(ep->head)) : 0;
-    ep->head_len = 0;
-    ep->in_payload = true;
+    ep->in->first = ep->in->head[0];
+    ep->in->text.key = wsr_endpoint_role(ep) == WSR_SERVER ? wsr_load_key(ep->in->head + length_end(ep->in->head)) : 0;
+    ep->in->head_len = 0;
+    ep->in->in_payload = true;
     ep->frames_in++;
-    unsigned opcode = ep->first & 0x0Fu;
+    unsigned opcode = ep->in->first & 0x0Fu;
     if (opcode == WSR_TEXT || opcode == WSR_BINARY)
-        ep->message_opcode = (uint8_t)opcode;
+        ep->in->message_opcode = (uint8_t)opcode;
 }
 
 /* Judges what the bytes up to `end` have just made known. */
@@ -99,7 +99,7 @@ static int judge(struct wsr_endpoint *ep, unsigned end)
     if (end == 1)
         return check_first(ep);
     int error = end == 2 ? check_second(ep) : WSR_OK;
-    if (error == WSR_OK && end == length_end(ep->head)) {
+    if (error == WSR_OK && end == length_end(ep->in->head)) {
         uint64_t payload_len;
         error = decode_length(ep, &payload_len);
         if (error == WSR_OK)
@@ -118,20 +118,20 @@ static size_t take_header(struct wsr_endpoint *ep, const uint8_t *p, size_t len,
     size_t took = 0;
     *error = WSR_OK;
     do {
-        unsigned have = ep->head_len;
-        unsigned end = have < 2 ? have + 1 : length_end(ep->head);
+        unsigned have = ep->in->head_len;
+        unsigned end = have < 2 ? have + 1 : length_end(ep->in->head);
         if (have >= end)
             end += key_bytes;
         size_t take = end - have < len - took ? end - have : len - took;
-        memcpy(ep->head + have, p + took, take);
-        ep->head_len = (uint8_t)(have + take);
+        memcpy(ep->in->head + have, p + took, take);
+        ep->in->head_len = (uint8_t)(have + take);
         took += take;
-        if (ep->head_len < end)
+        if (ep->in->head_len < end)
             return took;
         *error = judge(ep, end);
         if (*error < 0)
             return took;
-    } while (ep->head_len < 2 || ep->head_len < length_end(ep->head) + key_bytes);
+    } while (ep->in->head_len < 2 || ep->in->head_len < length_end(ep->in->head) + key_bytes);
     begin_payload(ep);
     return took;
 }
@@ -141,7 +141,7 @@ static size_t take_header(struct wsr_endpoint *ep, const uint8_t *p, size_t len,
 static int control_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *data, size_t len)
 {
     wsr_slice payload = {data, len};
-    switch (ep->first & 0x0F) {
+    switch (ep->in->first & 0x0F) {
     case WSR_CLOSE: {
         uint16_t code;
         wsr_slice reason;
@@ -173,25 +173,82 @@ static int take_control(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_
 {
     if (wsr_endpoint_role(ep) == WSR_SERVER) {
         /* the message's text state stays out of this: only its key is lent */
-        ep->text.key = ep->env->kernels->unmask(p, len, ep->text.key);
+        ep->in->text.key = ep->env->kernels->unmask(p, len, ep->in->text.key);
     }
-    ep->left -= len;
-    ep->in_payload = ep->left > 0;
-    if (!ep->in_payload && ep->control == NULL)
+    ep->in->left -= len;
+    ep->in->in_payload = ep->in->left > 0;
+    if (!ep->in->in_payload && ep->in->control == NULL)
         return control_done(ep, batch, p, len);
 
-    if (ep->control == NULL)
-        ep->control = wsr_pool_get(&ep->env->pool, WSR_CONTROL_PAYLOAD_MAX);
-    if (ep->control == NULL)
+    if (ep->in->control == NULL)
+        ep->in->control = wsr_pool_get(&ep->env->pool, WSR_CONTROL_PAYLOAD_MAX);
+    if (ep->in->control == NULL)
         return WSR_ENOMEM;
-    memcpy(ep->control->data + ep->control->len, p, len);
-    ep->control->len += len;
-    if (ep->in_payload)
+    memcpy(ep->in->control->data + ep->in->control->len, p, len);
+    ep->in->control->len += len;
+    if (ep->in->in_payload)
         return WSR_OK;
-    struct wsr_chunk *whole = ep->control;
-    ep->control = NULL;
+    struct wsr_chunk *whole = ep->in->control;
+    ep->in->control = NULL;
     wsr_env_retire(ep->env, whole);
     return control_done(ep, batch, whole->data, whole->len);
+}
+
+/* ---- what was begun ---- */
+
+static void begin(struct wsr_endpoint *ep)
+{
+    if (ep->in != NULL)
+        return;
+    ep->in = &ep->env->incoming;
+    *ep->in = (struct wsr_incoming){0};
+}
+
+static bool is_between_frames(const struct wsr_endpoint *ep)
+{
+    return ep->in == NULL || (!ep->in->in_payload && ep->in->head_len == 0);
+}
+
+static bool is_between_messages(const struct wsr_endpoint *ep)
+{
+    return is_between_frames(ep) && (ep->in == NULL || ep->in->message_opcode == 0);
+}
+
+void wsr_receive_fini(struct wsr_endpoint *ep)
+{
+    struct wsr_incoming *in = ep->in;
+    struct wsr_pool *pool = &ep->env->pool;
+    ep->in = NULL;
+    if (in == NULL)
+        return;
+    if (in->message != NULL)
+        wsr_pool_put(pool, in->message);
+    if (in->control != NULL)
+        wsr_pool_put(pool, in->control);
+    if (in->memory != NULL)
+        wsr_pool_put(pool, in->memory);
+}
+
+static int keep(struct wsr_endpoint *ep)
+{
+    struct wsr_chunk *memory = wsr_pool_get(&ep->env->pool, sizeof *ep->in);
+    if (memory == NULL)
+        return WSR_ENOMEM;
+    struct wsr_incoming *in = (struct wsr_incoming *)(void *)memory->bytes;
+    *in = *ep->in;
+    in->memory = memory;
+    ep->in = in;
+    return WSR_OK;
+}
+
+void wsr_receive_settle(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    if (ep->in == NULL)
+        return;
+    if (!is_between_messages(ep) && ep->in->memory == NULL && keep(ep) < 0)
+        wsr_endpoint_fail(ep, now_ns, WSR_ENOMEM);
+    if (is_between_messages(ep) || ep->feed != wsr_receive_frames)
+        wsr_receive_fini(ep);
 }
 
 /* ---- the feeds ---- */
@@ -201,19 +258,20 @@ static size_t take_piece(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8
 {
     size_t took = 0;
     *error = WSR_OK;
-    if (!ep->in_payload) {
+    begin(ep);
+    if (!ep->in->in_payload) {
         took = take_header(ep, p, len, error);
-        if (*error < 0 || !ep->in_payload)
+        if (*error < 0 || !ep->in->in_payload)
             return took;
-        if ((ep->first & 0x08) == 0)
+        if ((ep->in->first & 0x08) == 0)
             wsr_message_frame(ep, batch);
         if (batch->n == batch->cap) /* what was assembled took the last place */
             return took;
     }
-    size_t take = ep->left < len - took ? (size_t)ep->left : len - took;
-    if (take == 0 && ep->left > 0)
+    size_t take = ep->in->left < len - took ? (size_t)ep->in->left : len - took;
+    if (take == 0 && ep->in->left > 0)
         return took;
-    if ((ep->first & 0x08) == 0)
+    if ((ep->in->first & 0x08) == 0)
         return took + wsr_message_take(ep, batch, p + took, take, error);
     *error = take_control(ep, batch, p + took, take);
     return took + take;
@@ -234,18 +292,19 @@ size_t wsr_receive_frames(struct wsr_endpoint *ep, struct wsr_batch *batch, uint
     const struct wsr_env *env = ep->env;
     while (done < len && batch->n < batch->cap && ep->feed == wsr_receive_frames && env->retired_bytes < env->batch_bytes_max) {
         int error = WSR_OK;
-        if (!ep->in_payload && ep->head_len == 0 && ep->message_opcode == 0) {
+        if (is_between_messages(ep)) {
             done += env->consume->run(ep, batch, p + done, len - done, &error);
             if (error == WSR_OK && (done == len || batch->n == batch->cap))
                 break;
         }
-        if (error == WSR_OK && !ep->in_payload && ep->head_len == 0 && close_waits(ep, p[done]))
+        if (error == WSR_OK && is_between_frames(ep) && close_waits(ep, p[done]))
             break;
         if (error == WSR_OK)
             done += take_piece(ep, batch, p + done, len - done, &error);
         if (error < 0)
             wsr_endpoint_fail(ep, batch->now_ns, error);
     }
+    wsr_receive_settle(ep, batch->now_ns);
     return done;
 }
 
@@ -255,13 +314,4 @@ size_t wsr_receive_discard(struct wsr_endpoint *ep, struct wsr_batch *batch, uin
     (void)batch;
     (void)p;
     return len;
-}
-
-void wsr_receive_fini(struct wsr_endpoint *ep)
-{
-    if (ep->message != NULL)
-        wsr_pool_put(&ep->env->pool, ep->message);
-    if (ep->control != NULL)
-        wsr_pool_put(&ep->env->pool, ep->control);
-    ep->message = ep->control = NULL;
 }
