@@ -164,7 +164,7 @@ check "socks5: not allowed" failed_with 'not allowed by ruleset'
 through "http://127.0.0.1:$nobody" "ws://127.0.0.1:$plain/"
 check "no proxy there" eval 'exits 7 && err_has refused'
 through "ftp://127.0.0.1" "ws://127.0.0.1:$plain/"
-check "a proxy of a kind that is none" exits 64
+check "a proxy of a kind that is none" exits 2
 
 echo "1..$n"
 exit "$failed"

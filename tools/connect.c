@@ -194,7 +194,8 @@ static error_t parse_connection(int key, char *value, struct argp_state *state)
         connect->deflate.on = false;
         break;
     case KEY_REDIRECTS:
-        parse_count(state, "--redirects", value, 100, &n);
+        if (!parse_number(value, 0, 100, &n))
+            argp_error(state, "--redirects %s: not a number from 0 to 100", value);
         connect->redirects_max = (uint32_t)n;
         break;
     case KEY_PROXY:
@@ -272,23 +273,7 @@ static const struct argp argp = {
            "the connection is down (--reconnect) no input is read. Binary messages come as they are, into a terminal in hexadecimal. "
            "For line editing: rlwrap wsring connect URL\n\n"
            "At the end standard error says the close code and what it means, who closed and why, and what to do about it.\n\n"
-           "Exit codes:\n"
-           "  0    closed with 1000 or without a code, or by this end\n"
-           "  1    this end's own trouble: standard output, memory, a line that cannot be sent\n"
-           "  6    the host's name was not resolved\n"
-           "  7    refused or unreachable\n"
-           "  10   the server goes away: 1001, 1012, 1013\n"
-           "  11   protocol failure: 1002, 1003, 1007, 1009, 1010, or no WebSocket answer\n"
-           "  12   closed with another code: 1008, 1011, 1014, 3000-4999\n"
-           "  22   the server answered the handshake with an HTTP status\n"
-           "  28   a deadline passed: connecting, TLS, handshake, ping, close\n"
-           "  35   TLS failed\n"
-           "  56   the connection broke: 1006\n"
-           "  60   the server's certificate was refused\n"
-           "  64   usage\n"
-           "  78   io_uring is refused on this host\n"
-           "  97   the proxy refused or failed\n"
-           "  130  cut by a signal",
+           CMD_EXITS_TEXT,
 };
 
 /* --- Running --------------------------------------------------------------------------------------------------------------- */
@@ -328,12 +313,12 @@ static int run(struct arguments *a)
     wsr_engine *engine;
     if (a->urls.failed || a->shown_url.failed || a->headers.failed || a->subprotocols.failed) {
         cmd_complain("connect", "out of memory");
-        return CONNECT_FAILED;
+        return WSR_EXIT_FAILED;
     }
     if (tls_is_told_how(&a->tls)) {
         o->connect.tls = tls_open("connect", &a->tls);
         if (o->connect.tls == NULL)
-            return CONNECT_USAGE;
+            return WSR_EXIT_FAILED;
     }
     int code = wsr_engine_open(&engine, &o->engine);
     if (code < 0) {
@@ -357,7 +342,6 @@ int wsr_cmd_connect(int argc, char **argv)
     a.options.engine.limits.message_bytes_max = 16 << 20;
     a.options.engine.memory_bytes_max = 1 << 30;
     a.options.engine.connections_max = 8; /* one, a successor, and the attempts on several addresses */
-    argp_err_exit_status = CONNECT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     complete(&a);
     signals_catch();

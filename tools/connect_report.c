@@ -22,65 +22,65 @@ enum { BODY_MAX = 400 }; /* bytes of a refusal's body: what fits a few lines */
 
 /* Of an end that this one did not bring about. */
 static const uint8_t exits[WSR_CAUSES] = {
-    [WSR_CAUSE_WE_FAILED] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1000] = CONNECT_OK,
-    [WSR_CAUSE_1005] = CONNECT_OK,
-    [WSR_CAUSE_1001] = CONNECT_GOING_AWAY,
-    [WSR_CAUSE_1012] = CONNECT_GOING_AWAY,
-    [WSR_CAUSE_1013] = CONNECT_GOING_AWAY,
-    [WSR_CAUSE_1002] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1003] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1007] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1009] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1010] = CONNECT_PROTOCOL,
-    [WSR_CAUSE_1008] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_1011] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_1014] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_3000] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_3003] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_3008] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_3XXX] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_4XXX] = CONNECT_OTHER_CLOSE,
-    [WSR_CAUSE_ABNORMAL] = CONNECT_BROKEN,
-    [WSR_CAUSE_RESET] = CONNECT_BROKEN,
-    [WSR_CAUSE_EOF_BEFORE_ANSWER] = CONNECT_BROKEN,
-    [WSR_CAUSE_PING_TIMEOUT] = CONNECT_TIMEOUT,
-    [WSR_CAUSE_TLS_CERTIFICATE] = CONNECT_TLS,
-    [WSR_CAUSE_TLS_TIMEOUT] = CONNECT_TIMEOUT,
-    [WSR_CAUSE_DNS] = CONNECT_NO_NAME,
-    [WSR_CAUSE_REFUSED] = CONNECT_NO_CONNECTION,
-    [WSR_CAUSE_CONNECT_TIMEOUT] = CONNECT_TIMEOUT,
-    [WSR_CAUSE_HANDSHAKE_TIMEOUT] = CONNECT_TIMEOUT,
-    [WSR_CAUSE_PROXY] = CONNECT_PROXY,
-    [WSR_CAUSE_INVALID_ANSWER] = CONNECT_PROTOCOL,
+    [WSR_CAUSE_WE_FAILED] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1000] = WSR_EXIT_OK,
+    [WSR_CAUSE_1005] = WSR_EXIT_OK,
+    [WSR_CAUSE_1001] = WSR_EXIT_GOING_AWAY,
+    [WSR_CAUSE_1012] = WSR_EXIT_GOING_AWAY,
+    [WSR_CAUSE_1013] = WSR_EXIT_GOING_AWAY,
+    [WSR_CAUSE_1002] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1003] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1007] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1009] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1010] = WSR_EXIT_PROTOCOL,
+    [WSR_CAUSE_1008] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_1011] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_1014] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_3000] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_3003] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_3008] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_3XXX] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_4XXX] = WSR_EXIT_OTHER_CLOSE,
+    [WSR_CAUSE_ABNORMAL] = WSR_EXIT_BROKEN,
+    [WSR_CAUSE_RESET] = WSR_EXIT_BROKEN,
+    [WSR_CAUSE_EOF_BEFORE_ANSWER] = WSR_EXIT_BROKEN,
+    [WSR_CAUSE_PING_TIMEOUT] = WSR_EXIT_TIMEOUT,
+    [WSR_CAUSE_TLS_CERTIFICATE] = WSR_EXIT_TLS,
+    [WSR_CAUSE_TLS_TIMEOUT] = WSR_EXIT_TIMEOUT,
+    [WSR_CAUSE_DNS] = WSR_EXIT_NO_NAME,
+    [WSR_CAUSE_REFUSED] = WSR_EXIT_NO_CONNECTION,
+    [WSR_CAUSE_CONNECT_TIMEOUT] = WSR_EXIT_TIMEOUT,
+    [WSR_CAUSE_HANDSHAKE_TIMEOUT] = WSR_EXIT_TIMEOUT,
+    [WSR_CAUSE_PROXY] = WSR_EXIT_PROXY,
+    [WSR_CAUSE_INVALID_ANSWER] = WSR_EXIT_PROTOCOL,
     /* the rest, 0 here, are HTTP's statuses: see report_exit */
 };
 
-enum connect_exit report_exit(const wsr_close_record *record, bool opened)
+enum cmd_exit report_exit(const wsr_close_record *record, bool opened)
 {
     const wsr_cause cause = wsr_cause_of_record(record, opened);
     switch (record->cause) {
     case WSR_EABORTED:
-        return CONNECT_CUT;
+        return WSR_EXIT_CUT;
     case WSR_ETLS_CERTIFICATE:
-        return CONNECT_CERTIFICATE;
+        return WSR_EXIT_CERTIFICATE;
     case WSR_EPROXY:
-        return CONNECT_PROXY;
+        return WSR_EXIT_PROXY;
     case WSR_ETIMEOUT_CLOSE:
-        return CONNECT_TIMEOUT;
+        return WSR_EXIT_TIMEOUT;
     case WSR_ENOMEM:
     case WSR_ERANDOM:
     case WSR_ESYS:
-        return CONNECT_FAILED;
+        return WSR_EXIT_FAILED;
     default:
         break;
     }
     /* The answer to our Close says that all we had sent was read. */
     if (cause == WSR_CAUSE_LOCAL_CLOSE)
-        return record->code_received != 0 ? CONNECT_OK : CONNECT_BROKEN;
+        return record->code_received != 0 ? WSR_EXIT_OK : WSR_EXIT_BROKEN;
     if (cause >= WSR_CAUSE_HTTP_3XX && cause <= WSR_CAUSE_HTTP_5XX)
-        return CONNECT_HTTP;
-    return (enum connect_exit)exits[cause];
+        return WSR_EXIT_HTTP;
+    return (enum cmd_exit)exits[cause];
 }
 
 /* --- What to do ------------------------------------------------------------------------------------------------------------ */
@@ -185,23 +185,23 @@ static void add_trouble(struct buffer *line, const wsr_close_record *r)
 }
 
 /* The URLs were looked at before, so what the library does not take is one of the other options. */
-enum connect_exit report_not_begun(const struct connect_options *options, int error)
+enum cmd_exit report_not_begun(const struct connect_options *options, int error)
 {
     switch (error) {
     case WSR_EURL:
         cmd_complain("connect", "--proxy %s: not as in http://HOST:PORT or socks5://HOST:PORT", options->connect.proxy);
-        return CONNECT_USAGE;
+        return WSR_EXIT_USAGE;
     case WSR_EINVAL:
         cmd_complain("connect", "--address %s: not a numeric IPv4 or IPv6 address", options->connect.address);
-        return CONNECT_USAGE;
+        return WSR_EXIT_USAGE;
     case WSR_ECONFIG:
         cmd_complain("connect", "a --subprotocol must be a token and be there once, an --origin one line, a --header none of those that the handshake "
                                 "has itself (Host, Upgrade, Sec-WebSocket-Key ...); and no --proxy leads to a ws+unix URL");
-        return CONNECT_USAGE;
+        return WSR_EXIT_USAGE;
     default:
         cmd_complain("connect", "cannot begin: %s (%s)%s%s", wsr_error_text(error), wsr_error_name(error), error == WSR_ESYS ? ": " : "",
                      error == WSR_ESYS ? strerror(errno) : "");
-        return CONNECT_FAILED;
+        return WSR_EXIT_FAILED;
     }
 }
 
@@ -335,7 +335,7 @@ void report_closed(const struct connect_options *options, const wsr_close_record
         buffer_add_format(&line, "%u means: %s", record->code, wsr_close_lookup(record->code)->meaning);
         say(&line);
     }
-    const char *what = report_exit(record, opened) != CONNECT_OK ? advice_for(record, cause) : NULL;
+    const char *what = report_exit(record, opened) != WSR_EXIT_OK ? advice_for(record, cause) : NULL;
     if (what != NULL) {
         buffer_add_format(&line, "what to do: %s%s", what,
                           opened && !options->connect.reconnect.on && comes_back(record, cause) ? " With --reconnect this command comes back by itself." : "");

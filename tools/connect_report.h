@@ -10,10 +10,10 @@
 #include "tools/connect.h"
 
 /* The exit code for an end. opened: there had been an OPEN, since it was last lost. */
-enum connect_exit report_exit(const wsr_close_record *record, bool opened);
+enum cmd_exit report_exit(const wsr_close_record *record, bool opened);
 
 /* wsr_connect returned this error, errno as it left it. Returns the exit code. */
-enum connect_exit report_not_begun(const struct connect_options *options, int error);
+enum cmd_exit report_not_begun(const struct connect_options *options, int error);
 
 /* What was agreed on, with --verbose with every header. url: without user and password. */
 void report_open(const struct connect_options *options, const wsr_engine *engine, const wsr_event *event, const char *url);

@@ -55,15 +55,15 @@ struct session {
     uint64_t quiet_ns;       /* if quiet: since when. A message that comes ends it */
     uint64_t signal_ns;      /* when the last one came that counts; 0: none did */
     int signals;             /* seen */
-    enum connect_exit ended; /* by how the connection ended, */
-    enum connect_exit exit;  /* ... and the one that counts in its place, if it is not 0 */
+    enum cmd_exit ended; /* by how the connection ended, */
+    enum cmd_exit exit;  /* ... and the one that counts in its place, if it is not 0 */
 };
 
-static enum connect_exit exit_code(const struct session *s)
+static enum cmd_exit exit_code(const struct session *s)
 {
-    if (s->exit != CONNECT_OK)
+    if (s->exit != WSR_EXIT_OK)
         return s->exit;
-    return s->failed ? CONNECT_FAILED : s->ended;
+    return s->failed ? WSR_EXIT_FAILED : s->ended;
 }
 
 /* --- Closing --------------------------------------------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ static void heed_signals(struct session *s)
         begin_close(s, WSR_CLOSE_GOING_AWAY, NULL);
         return;
     }
-    s->exit = CONNECT_CUT;
+    s->exit = WSR_EXIT_CUT;
     if (s->closed)
         s->out.error = EINTR; /* nobody reads our output, and we are told not to wait for it */
     else
@@ -386,7 +386,7 @@ int session_run(const struct connect_options *options, wsr_engine *engine, const
     signals_unwatch(engine);
     if (result < 0 && !s.closed) {
         cmd_complain("connect", "the engine failed: %s: %s", wsr_error_text(result), strerror(errno));
-        s.exit = CONNECT_FAILED;
+        s.exit = WSR_EXIT_FAILED;
     }
     buffer_free(&s.in.buffer);
     sink_close(&s.out);

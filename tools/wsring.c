@@ -48,7 +48,7 @@ static void usage(FILE *to)
     fputs("  help          this text; `wsring help COMMAND' and `wsring COMMAND --help' say more\n"
           "  version       the version, and the SIMD kernels in use\n\n"
           "Environment: WSRING_ISA=avx512|avx2|sse41|neon|scalar chooses the kernels.\n"
-          "Exit codes: 0 success, 1 failure, 2 usage, 78 io_uring is refused on this host. `wsring connect' has more.\n",
+          CMD_EXITS_TEXT "All commands have 0, 1, 2 and 78; the others are those of `wsring connect'.\n",
           to);
 }
 
