@@ -30,6 +30,16 @@ done
 run "$wsring" help load
 check "help load is load --help" eval 'exits 0 && out_has "^Usage: wsring load"'
 
+# What was to be printed and was not is no success; nor may a socket get the number of a closed standard output.
+for command in help version "explain 1000" "explain --list --json" "doctor --json" reconnect-js "load --help" "connect --help"; do
+    # shellcheck disable=SC2086
+    "$wsring" $command >/dev/full 2>"$tmp/err"; status=$?
+    check "$command >/dev/full: exit 1" eval 'exits 1 && err_has "cannot write to standard output: No space left"'
+    # shellcheck disable=SC2086
+    "$wsring" $command >&- 2>"$tmp/err"; status=$?
+    check "$command >&-: exit 1" eval 'exits 1 && err_has "cannot write to standard output: Bad file descriptor"'
+done
+
 bad()
 {
     local says=$1

@@ -222,9 +222,5 @@ int wsr_cmd_doctor(int argc, char **argv)
         print_json(&report);
     else
         print_text(&report);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        cmd_complain("doctor", "cannot write the report");
-        return WSR_EXIT_FAILED;
-    }
     return error == WSR_OK ? WSR_EXIT_OK : WSR_EXIT_NO_URING;
 }

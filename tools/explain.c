@@ -451,9 +451,5 @@ int wsr_cmd_explain(int argc, char **argv)
             print_columns(&options.codes[i], 1, SECTIONS);
         }
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        cmd_complain("explain", "cannot write the answer");
-        return WSR_EXIT_FAILED;
-    }
     return WSR_EXIT_OK;
 }

@@ -264,9 +264,5 @@ int wsr_cmd_reconnect_js(int argc, char **argv)
     print_lines(head, sizeof head / sizeof head[0]);
     print_table();
     print_lines(module, sizeof module / sizeof module[0]);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        cmd_complain("reconnect-js", "cannot write the module");
-        return WSR_EXIT_FAILED;
-    }
     return WSR_EXIT_OK;
 }

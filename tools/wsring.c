@@ -3,8 +3,12 @@
  *
  * It is a program on the library's public headers, as anybody else's would be.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <argp.h>
 
 #include <wsring/simd.h>
@@ -88,8 +92,33 @@ static int help(int argc, char **argv)
     return run(command, 2, arguments);
 }
 
+/*
+ * Started without one of the standard descriptors (`>&-'), a ring or socket would get its number, and what is printed would go there.
+ * In its place is one that fails: /dev/null, open the wrong way round.
+ */
+static void guard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
+/* A result that nobody got is no success, whichever command had it to say. */
+static void finish_output(int status, void *unused)
+{
+    (void)unused;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    fprintf(stderr, "wsring: cannot write to standard output: %s\n", errno != 0 ? strerror(errno) : "lost");
+    if (status == WSR_EXIT_OK)
+        _exit(WSR_EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
+    guard_descriptors();
+    on_exit(finish_output, NULL);
     if (!cmd_select_kernels())
         return WSR_EXIT_USAGE;
     if (argc < 2) {
