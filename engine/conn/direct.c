@@ -55,7 +55,7 @@ void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int event
 /* Is this the header of a frame with a 64-bit length, all of it? Nothing that an event points to can lie in one. */
 static bool is_large_header(const struct wsr_connection *c, const uint8_t *head, size_t len, size_t have)
 {
-    return have >= len && (head[1] & 0x7F) == 127 && (c->ep.in == NULL || (!c->ep.in->in_payload && c->ep.in->head_len == 0));
+    return have >= len && (head[1] & 0x7F) == 127 && !wsr_endpoint_in_payload(&c->ep) && !wsr_endpoint_in_header(&c->ep);
 }
 
 /* Leaves what was read to the way that everything else goes. chunk has room for both. */

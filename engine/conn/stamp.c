@@ -29,7 +29,7 @@ static bool is_received(const wsr_event *event)
 /* Is the end of one frame, or a piece of one, all that came? Frames that make no event (pongs to our pings) count. */
 static bool is_alone(const struct wsr_batch *batch, const struct wsr_connection *c, struct wsr_stamp_mark mark)
 {
-    return batch->n - mark.events == 1 && c->ep.frames_in - mark.frames == 1 && c->ep.head_len == 0 && c->backlog == NULL;
+    return batch->n - mark.events == 1 && c->ep.frames_in - mark.frames == 1 && !wsr_endpoint_in_header(&c->ep) && c->backlog == NULL;
 }
 
 void wsr_stamp_events(const struct wsr_batch *batch, const struct wsr_connection *c, struct wsr_stamp_mark mark,

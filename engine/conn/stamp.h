@@ -18,7 +18,7 @@ struct wsr_stamp_mark {
 
 static inline struct wsr_stamp_mark wsr_stamp_mark(const struct wsr_batch *batch, const struct wsr_connection *c)
 {
-    return (struct wsr_stamp_mark){batch->n, c->ep.frames_in - c->ep.in_payload};
+    return (struct wsr_stamp_mark){batch->n, c->ep.frames_in - wsr_endpoint_in_payload(&c->ep)};
 }
 
 /*

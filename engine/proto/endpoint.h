@@ -271,6 +271,17 @@ static inline struct wsr_framer wsr_endpoint_framer(struct wsr_endpoint *ep)
     return (struct wsr_framer){&env->pool, env->kernels, (ep->flags & WSR_EP_MASKS) != 0 ? &env->keys : NULL};
 }
 
+/* Is the next byte one of a frame's payload, or of a header of which a part has come? */
+static inline bool wsr_endpoint_in_payload(const struct wsr_endpoint *ep)
+{
+    return ep->in != NULL && ep->in->in_payload;
+}
+
+static inline bool wsr_endpoint_in_header(const struct wsr_endpoint *ep)
+{
+    return ep->in != NULL && ep->in->head_len > 0;
+}
+
 static inline wsr_role wsr_endpoint_role(const struct wsr_endpoint *ep)
 {
     return (ep->flags & WSR_EP_MASKS) != 0 ? WSR_CLIENT : WSR_SERVER;

@@ -206,7 +206,7 @@ static void begin(struct wsr_endpoint *ep)
 
 static bool is_between_frames(const struct wsr_endpoint *ep)
 {
-    return ep->in == NULL || (!ep->in->in_payload && ep->in->head_len == 0);
+    return !wsr_endpoint_in_payload(ep) && !wsr_endpoint_in_header(ep);
 }
 
 static bool is_between_messages(const struct wsr_endpoint *ep)
