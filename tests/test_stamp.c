@@ -294,10 +294,10 @@ static void taken(struct world *w, int fd, const void *bytes, size_t len)
 {
     const struct wsr_connection *c = wsr_table_known(w->engine, w->server);
     const uint64_t frames = c->ep.frames_in;
-    const unsigned head_len = c->ep.head_len;
+    const bool in_header = wsr_endpoint_in_header(&c->ep);
     wsr_event ev[1];
     put(fd, bytes, len);
-    while (c->ep.frames_in == frames && c->ep.head_len == head_len)
+    while (c->ep.frames_in == frames && wsr_endpoint_in_header(&c->ep) == in_header)
         assert_int_equal(wsr_poll(w->engine, ev, 1, SECOND / 1000), 0);
 }
 
