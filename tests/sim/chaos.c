@@ -114,6 +114,7 @@ static void begin(const struct chaos_config *config)
     open_side(&chaos.client, true);
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     listen.deflate.on = chaos.deflates;
+    listen.backlog = sim_chance(20) ? 1 : 0; /* who finds no room tries again */
     listen.tls = config->server_tls;
     wsr_listener listener;
     if (wsr_listen(chaos.server.engine, &listen, &listener) != WSR_OK)
@@ -160,6 +161,7 @@ static void let_time_pass(bool worked, uint64_t *idle_ns)
         until_ns = next_ns;
     if (now_ns < awake_ns && awake_ns < until_ns)
         until_ns = awake_ns;
+    chaos_stats.jumps += until_ns > now_ns + CHAOS_SECOND;
     sim_run_until(until_ns);
 }
 

@@ -37,7 +37,7 @@ struct chaos_stats {
     uint64_t worlds, hostile_worlds, guest_worlds, sleeper_worlds, deflate_worlds, steps, steps_shortest;
     uint64_t connections, opened, clean, strangers, refusers, connections_fewest;
     uint64_t messages_sent, messages_got, message_bytes, chunks, undelivered, unconfirmed;
-    uint64_t pings, pauses, closes, aborts, stale_ids, flushes, writables, sleeps, half_closes, peer_resets, crowded;
+    uint64_t pings, pauses, closes, aborts, stale_ids, flushes, writables, sleeps, jumps, half_closes, peer_resets, crowded;
     uint64_t allocations, allocations_failed, slots_reused;
     uint64_t causes[CHAOS_ERRORS]; /* of CLOSED */
 };
@@ -166,6 +166,13 @@ void chaos_ledger_step(const struct chaos_side *side);
 void chaos_ledger_end(const struct chaos_side *side);  /* nothing is connected any more */
 
 /* chaos_fault.c */
+struct chaos_fault {
+    enum sim_call call;
+    const char *name;
+    int errors[8]; /* any of them; the last one is 0 */
+};
+extern const struct chaos_fault chaos_faults[];
+extern const unsigned chaos_faults_n;
 extern const wsr_allocator chaos_allocator;
 void chaos_fault_begin(void);
 void chaos_fault_start(void); /* from here on */

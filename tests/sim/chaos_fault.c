@@ -14,22 +14,20 @@ static struct {
     unsigned per_mille; /* allocations that fail */
 } memory;
 
-static const struct {
-    enum sim_call call;
-    int errors[8];
-} faults[] = {
-    {SIM_RECEIVE, {ECONNRESET, ENOBUFS, EINTR, EAGAIN, ENOMEM, ETIMEDOUT, EPIPE}},
-    {SIM_SEND, {EPIPE, ECONNRESET, EINTR, EAGAIN, ENOMEM, ETIMEDOUT, ENOBUFS}},
-    {SIM_ACCEPT, {EMFILE, ENFILE, ECONNABORTED, EPERM, ENOMEM, EINTR, ENOBUFS}},
-    {SIM_CONNECT, {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENOMEM}},
-    {SIM_POLL, {ENOMEM, EINVAL}},
-    {SIM_CANCEL, {EALREADY, EINVAL, ENOMEM}},
-    {SIM_TIMER, {ENOMEM}},
-    {SIM_ENTER, {EINTR, EAGAIN, EBUSY, ENOMEM}},
-    {SIM_SOCKET, {EMFILE, ENFILE, ENOMEM}},
-    {SIM_SHUTDOWN, {ENOTCONN}},
-    {SIM_RESERVE, {EMFILE}},
+const struct chaos_fault chaos_faults[] = {
+    {SIM_RECEIVE, "receive", {ECONNRESET, ENOBUFS, EINTR, EAGAIN, ENOMEM, ETIMEDOUT, EPIPE}},
+    {SIM_SEND, "send", {EPIPE, ECONNRESET, EINTR, EAGAIN, ENOMEM, ETIMEDOUT, ENOBUFS}},
+    {SIM_ACCEPT, "accept", {EMFILE, ENFILE, ECONNABORTED, EPERM, ENOMEM, EINTR, ENOBUFS}},
+    {SIM_CONNECT, "connect", {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENOMEM}},
+    {SIM_POLL, "poll", {ENOMEM, EINVAL}},
+    {SIM_CANCEL, "cancel", {EALREADY, EINVAL, ENOMEM}},
+    {SIM_TIMER, "timer", {ENOMEM}},
+    {SIM_ENTER, "enter", {EINTR, EAGAIN, EBUSY, ENOMEM}},
+    {SIM_SOCKET, "socket", {EMFILE, ENFILE, ENOMEM}},
+    {SIM_SHUTDOWN, "shutdown", {ENOTCONN}},
+    {SIM_RESERVE, "reserve", {EMFILE}},
 };
+const unsigned chaos_faults_n = sizeof chaos_faults / sizeof chaos_faults[0];
 
 /* ---- memory ---- */
 
@@ -99,11 +97,11 @@ void chaos_fault_start(void)
 
 static void injure(void)
 {
-    const unsigned i = (unsigned)sim_below(sizeof faults / sizeof faults[0]);
+    const struct chaos_fault *fault = &chaos_faults[sim_below(chaos_faults_n)];
     unsigned n = 0;
-    while (n < 8 && faults[i].errors[n] != 0)
+    while (fault->errors[n] != 0)
         n++;
-    sim_fail(faults[i].call, 1 + sim_below(6), faults[i].errors[sim_below(n)]);
+    sim_fail(fault->call, 1 + sim_below(6), fault->errors[sim_below(n)]);
 }
 
 /* For a while there are hardly more descriptors than are open now. Accepting suffers, nothing else may. */

@@ -5,8 +5,10 @@
  *
  * Plays K worlds (1) from seed N (1), each of at least S turns (500), in J processes (1), and says at the end what happened in
  * them: every kind of fault, counted. At the first world that breaks a rule, aborts, or hangs for a minute it says so, how to
- * play it again, and ends with exit code 1; 2: wrong arguments. An interrupt or SIGTERM has it stop early and tell. --trace writes all that happens in them to the standard error. --tls plays them
- * over TLS, which takes longer, cannot be read along on the wire, and replays only nearly: how long a signature is, is chance.
+ * play it again, and ends with exit code 1, as it does where some kind of fault never happened in thousands of worlds; 2: wrong
+ * arguments. Every minute it says how far it is; an interrupt or SIGTERM has it stop early and tell. --trace writes all that
+ * happens in the worlds to the standard error. --tls plays them over TLS, which takes longer, cannot be read along on the wire,
+ * and replays only nearly: how long a signature is, is chance.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,18 +26,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/chaos.h"
+#include "sim/report.h"
 
-enum { JOBS_MAX = 64, HANG_SECONDS = 60, BROKEN = 3 };
+enum { JOBS_MAX = 64, HANG_SECONDS = 60, PROGRESS_SECONDS = 60, BROKEN = 3, MANY = 2000 };
 
 /* What a process has done so far, in memory that its parent sees too. */
 struct job {
     atomic_ullong seed; /* being played; 0: all done */
     atomic_ullong done;
     pid_t pid;
-    struct chaos_stats chaos;
-    struct sim_stats sim;
-    uint64_t struck[SIM_CALLS][SIM_ERRNOS];
+    struct sim_tally tally;
 };
 
 static struct {
@@ -49,15 +49,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Structures of nothing but counters are added as arrays. */
-static void add(void *to, const void *from, size_t bytes)
-{
-    uint64_t *sum = to;
-    const uint64_t *more = from;
-    for (size_t i = 0; i < bytes / sizeof *sum; i++)
-        sum[i] += more[i];
 }
 
 /* ---- playing ---- */
@@ -93,11 +84,11 @@ static void play(struct job *job, unsigned number)
         atomic_store(&job->seed, options.seed + i);
         config.seed = options.seed + i;
         chaos_world(&config);
-        add(&job->sim, &sim_stats, sizeof sim_stats);
+        sim_tally_add(&job->tally, &(struct sim_tally){.sim = sim_stats});
         atomic_fetch_add(&job->done, 1);
     }
-    job->chaos = chaos_stats;
-    memcpy(job->struck, sim_struck, sizeof sim_struck);
+    job->tally.chaos = chaos_stats;
+    memcpy(job->tally.struck, sim_struck, sizeof sim_struck);
     atomic_store(&job->seed, 0);
 }
 
@@ -110,14 +101,25 @@ static void tell_end(const struct job *job, const char *how, int number)
             (unsigned long long)atomic_load(&job->done), seed, options.steps);
 }
 
+static void tell_progress(const struct job *jobs, double seconds)
+{
+    unsigned long long done = 0;
+    for (unsigned i = 0; i < options.jobs; i++)
+        done += atomic_load(&jobs[i].done);
+    const double rate = (double)done / seconds;
+    fprintf(stderr, "sim: %llu of %llu worlds, %.0f a second, %.0f minutes to go\n", done, (unsigned long long)options.count, rate,
+            rate > 0 ? (double)(options.count - done) / rate / 60 : 0);
+}
+
 /* Waits for all of them. True if each came to its end. */
-static bool watch(struct job *jobs)
+static bool watch(struct job *jobs, double begun)
 {
     unsigned long long last[JOBS_MAX] = {0};
     double since[JOBS_MAX];
+    double told = begun;
     bool well = true;
     for (unsigned i = 0; i < options.jobs; i++)
-        since[i] = now();
+        since[i] = begun;
     for (unsigned running = options.jobs; running > 0;) {
         int status;
         const pid_t pid = waitpid(-1, &status, WNOHANG);
@@ -146,6 +148,10 @@ static bool watch(struct job *jobs)
         for (unsigned i = 0; i < options.jobs && !well; i++)
             if (jobs[i].pid != 0)
                 (void)kill(jobs[i].pid, SIGKILL);
+        if (!options.quiet && now() - told > PROGRESS_SECONDS) {
+            told = now();
+            tell_progress(jobs, told - begun);
+        }
         if (pid <= 0)
             (void)usleep(2000);
     }
@@ -154,114 +160,28 @@ static bool watch(struct job *jobs)
 
 /* ---- telling ---- */
 
-static void row(const char *what, uint64_t n)
+/* Returns the exit code: many worlds that never met some kind of fault are no success. */
+static int tell(struct job *jobs, double seconds)
 {
-    printf("  %-44s %14llu\n", what, (unsigned long long)n);
-}
-
-static void tell_faults(const struct job *sum)
-{
-    const struct sim_stats *s = &sum->sim;
-    puts("What the host did:");
-    row("short reads", s->short_reads);
-    row("short writes", s->short_writes);
-    row("sends that end with part of their bytes", s->short_sends);
-    row("completions late by some time", s->delayed);
-    row("sends completed later than their bytes left", s->late_sends);
-    row("batches of completions in another order", s->reordered);
-    row("armed operations ended with bytes (no F_MORE)", s->lost_more);
-    row("ENOBUFS, no buffer being free", s->enobufs);
-    row("ENOBUFS although buffers came back", s->enobufs_false);
-    row("completions that overflowed the queue", s->overflows);
-    row("submits of which a part was taken", s->partial_submits);
-    row("waits ended by a signal", s->interrupts);
-    row("operations cancelled", s->cancelled);
-    row("  of them sends half done", s->cancelled_partly);
-    row("resets", s->resets);
-    row("connects refused", s->refused);
-    row("accepts without a descriptor (EMFILE)", s->emfile);
-    row("buffers given back", s->buffers_returned);
-    row("completions", s->completions);
-    row("closed with operations armed", s->closed_armed);
-}
-
-static void tell_struck(const struct job *sum)
-{
-    static const char *const names[SIM_CALLS] = {
-        [SIM_RECEIVE] = "receive", [SIM_SEND] = "send", [SIM_ACCEPT] = "accept", [SIM_CONNECT] = "connect", [SIM_POLL] = "poll",
-        [SIM_TIMER] = "timer", [SIM_CANCEL] = "cancel", [SIM_ENTER] = "enter", [SIM_SOCKET] = "socket", [SIM_SHUTDOWN] = "shutdown",
-        [SIM_RESERVE] = "reserve"};
-    puts("Calls and operations made to fail:");
-    for (unsigned call = 0; call < SIM_CALLS; call++) {
-        bool any = false;
-        for (unsigned error = 0; error < SIM_ERRNOS; error++) {
-            if (sum->struck[call][error] == 0)
-                continue;
-            if (!any)
-                printf("  %-10s", names[call] != NULL ? names[call] : "other");
-            any = true;
-            printf(" %s %llu", strerrorname_np((int)error), (unsigned long long)sum->struck[call][error]);
-        }
-        if (any)
-            putchar('\n');
-    }
-    printf("  %-10s ENOMEM %llu of %llu\n", "memory", (unsigned long long)sum->chaos.allocations_failed, (unsigned long long)sum->chaos.allocations);
-}
-
-static void tell_applications(const struct chaos_stats *c)
-{
-    puts("What applications and peers did:");
-    row("messages sent", c->messages_sent);
-    row("messages that came, each as it was sent", c->messages_got);
-    row("  undelivered, as records say", c->undelivered);
-    row("  unconfirmed, as records say", c->unconfirmed);
-    row("chunks of streamed messages", c->chunks);
-    row("connections that ended clean at both ends", c->clean);
-    row("closes", c->closes);
-    row("aborts", c->aborts);
-    row("pauses and resumes", c->pauses);
-    row("pings", c->pings);
-    row("ids used when stale", c->stale_ids);
-    row("slots reused", c->slots_reused);
-    row("WRITABLE after a refused message", c->writables);
-    row("flushes within a batch", c->flushes);
-    row("applications away for up to ten idle limits", c->sleeps);
-    row("half-closes", c->half_closes);
-    row("resets by peers", c->peer_resets);
-    row("times of hardly any descriptors", c->crowded);
-    row("strangers at the server", c->strangers);
-    row("refusals of the client", c->refusers);
-    puts("Causes of CLOSED:");
-    for (unsigned i = 0; i < CHAOS_ERRORS; i++)
-        if (c->causes[i] > 0)
-            row(wsr_error_name(-(int)i), c->causes[i]);
-}
-
-static void tell(struct job *jobs, double seconds)
-{
-    static struct job sum;
+    static struct sim_tally sum;
     uint64_t shortest = UINT64_MAX, fewest = UINT64_MAX;
     for (unsigned i = 0; i < options.jobs; i++) {
-        if (jobs[i].chaos.worlds == 0)
+        const struct chaos_stats *c = &jobs[i].tally.chaos;
+        if (c->worlds == 0)
             continue;
-        add(&sum.chaos, &jobs[i].chaos, sizeof sum.chaos);
-        add(&sum.sim, &jobs[i].sim, sizeof sum.sim);
-        add(sum.struck, jobs[i].struck, sizeof sum.struck);
-        shortest = jobs[i].chaos.steps_shortest < shortest ? jobs[i].chaos.steps_shortest : shortest;
-        fewest = jobs[i].chaos.connections_fewest < fewest ? jobs[i].chaos.connections_fewest : fewest;
+        sim_tally_add(&sum, &jobs[i].tally);
+        shortest = c->steps_shortest < shortest ? c->steps_shortest : shortest;
+        fewest = c->connections_fewest < fewest ? c->connections_fewest : fewest;
     }
     const struct chaos_stats *c = &sum.chaos;
-    if (!options.quiet) {
-        tell_faults(&sum);
-        tell_struck(&sum);
-        tell_applications(c);
-        printf("Worlds: %llu hostile, %llu with a sleeping server, %llu compressed, %llu engines as guests of another loop\n",
-               (unsigned long long)c->hostile_worlds, (unsigned long long)c->sleeper_worlds, (unsigned long long)c->deflate_worlds,
-               (unsigned long long)c->guest_worlds);
-    }
-    printf("%llu worlds from seed %llu: %llu turns (at least %llu each), %llu connections (at least %llu each), 0 violations; %.1f s, %.0f worlds/s\n",
-           (unsigned long long)c->worlds, (unsigned long long)options.seed, (unsigned long long)c->steps, (unsigned long long)shortest,
-           (unsigned long long)c->connections, (unsigned long long)fewest, seconds, (double)c->worlds / seconds);
+    if (!options.quiet)
+        sim_report(&sum);
+    const unsigned missing = c->worlds >= MANY && options.steps == 0 ? sim_report_missing(&sum) : 0;
+    printf("%llu worlds from seed %llu%s: %llu turns (at least %llu each), %llu connections (at least %llu each), 0 violations; %.1f s, %.0f worlds/s\n",
+           (unsigned long long)c->worlds, (unsigned long long)options.seed, c->worlds < options.count ? ", stopped early" : "",
+           (unsigned long long)c->steps, (unsigned long long)shortest, (unsigned long long)c->connections, (unsigned long long)fewest, seconds,
+           (double)c->worlds / seconds);
+    return missing > 0;
 }
 
 /* ---- beginning ---- */
@@ -324,8 +244,7 @@ int main(int argc, char **argv)
         }
         jobs[i].pid = pid;
     }
-    if (!watch(jobs))
+    if (!watch(jobs, begun))
         return 1;
-    tell(jobs, now() - begun);
-    return 0;
+    return tell(jobs, now() - begun);
 }

@@ -261,6 +261,7 @@ static void backlog_arrived(struct sim_side *side, uint64_t port)
         return;
     }
     if (listener->backlog_n >= listener->backlog_max) {
+        sim_stats.backlogs_full++;
         side->link->refs++;
         sim_event(SIM_EVENT_BACKLOG, sim_world.now_ns + HANDSHAKE_AGAIN_NS, side, port);
         return;

@@ -256,6 +256,7 @@ static void try_cancel(struct sim_op *op)
         if (!all && !any)
             break;
     }
+    sim_stats.cancelled_late += error == 0 && found == 0;
     if (error != 0)
         end(op, -error);
     else if (!all)
