@@ -241,6 +241,27 @@ static void a_slow_application_kills_nobody(void **unused)
     world_close(&w);
 }
 
+/* Its answer is there, and again and again something comes between it and its completion. */
+static void input_that_is_there_is_no_silence(void **unused)
+{
+    (void)unused;
+    struct world w;
+    uint8_t ping[14];
+    world_open(&w, 10 * MS, 30 * MS);
+    expect_ping(&w, ping, 20 * MS);
+    answer(&w, ping);
+    for (uint64_t nth = 1; nth <= 4; nth++)
+        sim_fail(SIM_RECEIVE, nth, EINTR);
+    for (unsigned turns = 0; turns < 6; turns++) {
+        sim_sleep(60000 * MS);
+        poll_for(&w, 0);
+        const ptrdiff_t n = sim_peer_read(w.peer, ping, sizeof ping);
+        assert_true(n == -EAGAIN || ping[0] == 0x89); /* no Close */
+    }
+    assert_int_equal(sim_failures(), 0);
+    world_close(&w);
+}
+
 /* While reading is paused, silence proves nothing: nobody is judged, and an answer that had to wait measures nothing. */
 static void a_deaf_application_kills_nobody(void **unused)
 {
@@ -375,6 +396,7 @@ int main(void)
         cmocka_unit_test(the_wait_behind_a_message_is_not_in_it),
         cmocka_unit_test(a_dead_peer_is_let_go_in_time),
         cmocka_unit_test(a_slow_application_kills_nobody),
+        cmocka_unit_test(input_that_is_there_is_no_silence),
         cmocka_unit_test(a_deaf_application_kills_nobody),
         cmocka_unit_test(a_peer_that_takes_bytes_slowly_lives),
         cmocka_unit_test(a_ping_that_left_late_is_waited_for),

@@ -189,8 +189,8 @@ static bool takes_bytes(struct wsr_connection *c)
 }
 
 /*
- * Nobody is given up at first sight: the application may have been away, and what came meanwhile may still be on its way from
- * the kernel, behind a receive that had to be armed again. True: it is looked at again a little later.
+ * Nobody is given up at first sight: the application may have been away, and what it had sent before, our ping among it or behind
+ * it, may leave only now. True: it is looked at again a little later.
  */
 static bool doubt(wsr_engine *engine, const struct wsr_batch *batch, struct wsr_connection *c)
 {
@@ -212,7 +212,8 @@ void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_conn
         bool deaf = (c->state & (WSR_CONN_PAUSED | WSR_CONN_FULL | WSR_CONN_STARVED | WSR_CONN_READABLE)) != 0 || c->backlog != NULL;
         /* Asked at the ping's time too, so that the judgement knows what was taken since; not when the timer is merely early. */
         bool slow = batch->now_ns >= wsr_keepalive_deadline(&c->ep) && takes_bytes(c);
-        if (deaf || (slow && wsr_keepalive_gives_up(&c->ep, batch->now_ns)))
+        /* And input may be there of which no completion has told yet, behind a receive that had to be armed again. */
+        if (deaf || (wsr_keepalive_gives_up(&c->ep, batch->now_ns) && (slow || wsr_sys_readable(c->fd))))
             wsr_keepalive_excuse(&c->ep, batch->now_ns);
         if (doubt(engine, batch, c))
             return;

@@ -87,6 +87,12 @@ bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
     return known && info.tcpi_notsent_bytes > 0;
 }
 
+bool wsr_sys_readable(int fd)
+{
+    struct pollfd looked_at = {.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(&looked_at, 1, 0) == 1;
+}
+
 long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
 {
     struct iovec parts[2] = {{head.ptr, head.len}, {body.ptr, body.len}};

@@ -80,6 +80,9 @@ int wsr_sys_shutdown_write(int fd);
  */
 bool wsr_sys_sending(int fd, uint64_t *acked_bytes);
 
+/* Is there anything to be received: bytes, the end of the stream, an error? */
+bool wsr_sys_readable(int fd);
+
 /* Received bytes to head and then to body, without waiting: how many (0: the end of the stream), or -errno (-EAGAIN: none is there). */
 long wsr_sys_receive(int fd, wsr_span head, wsr_span body);
 

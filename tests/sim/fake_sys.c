@@ -147,6 +147,12 @@ bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
     return false; /* no byte is written here but into the window */
 }
 
+bool wsr_sys_readable(int fd)
+{
+    const struct sim_side *side = open_file(fd, "poll")->side;
+    return side != NULL && sim_readable(side);
+}
+
 long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
 {
     struct sim_side *side = open_file(fd, "recv")->side;
