@@ -86,9 +86,9 @@ static void chunks_have_the_room_asked_for(void **unused)
             assert_int_equal((uintptr_t)chunk->bytes % 16, 0);
             size_t size = size_of(chunk);
             assert_int_equal(pool.out_bytes, size);
-            if (bytes + 64 <= (size_t)256 << (WSR_POOL_CLASSES - 1)) { /* a power of two, and the smallest that fits */
+            if (bytes + 64 <= WSR_POOL_CLASS_MIN << (WSR_POOL_CLASSES - 1)) { /* a power of two, and the smallest that fits */
                 assert_int_equal(size & (size - 1), 0);
-                assert_true(size == 256 || size / 2 < bytes + 64);
+                assert_true(size == WSR_POOL_CLASS_MIN || size / 2 < bytes + 64);
             } else {
                 assert_int_equal(size, bytes + 64);
             }
@@ -315,6 +315,45 @@ static void failures_leave_everything_as_it_was(void **unused)
     assert_int_equal(heap.bytes, 0);
 }
 
+/* Bytes go back with the last who holds them, whoever that is; a reference costs a cache line, and has no room. */
+static void what_is_referred_to_stays(void **unused)
+{
+    (void)unused;
+    struct heap heap = {0};
+    struct wsr_pool pool;
+    wsr_pool_init(&pool, heap_of(&heap), 1, 0);
+    enum { N = 100 };
+    struct wsr_chunk *chunk = wsr_pool_get(&pool, 1000), *references[N];
+    memset(chunk->data, 'x', 1000);
+    chunk->len = 1000;
+    const size_t alone = pool.out_bytes;
+    for (unsigned i = 0; i < N; i++) {
+        references[i] = wsr_pool_refer(&pool, chunk, (wsr_slice){chunk->data + i, 1000 - i});
+        assert_non_null(references[i]);
+        assert_int_equal(references[i]->len, 1000 - i);
+        assert_int_equal(wsr_chunk_room(references[i]), 0);
+    }
+    assert_int_equal(pool.out_bytes, alone + N * sizeof *chunk);
+    wsr_pool_put(&pool, chunk); /* whoever made it is done with it */
+    for (unsigned i = 0; i < N; i++) {
+        references[i]->data += 10; /* each is taken from by itself */
+        references[i]->len -= 10;
+        assert_int_equal(pool.out_bytes, alone + (N - i) * sizeof *chunk);
+        assert_int_equal(references[i]->data[0], 'x');
+        wsr_pool_put(&pool, references[i]);
+    }
+    assert_int_equal(pool.out_bytes, 0);
+    assert_int_equal(heap.bytes, 0);
+
+    chunk = wsr_pool_get(&pool, 1000);
+    heap.fail_at = heap.calls + 1;
+    assert_null(wsr_pool_refer(&pool, chunk, (wsr_slice){chunk->data, 1}));
+    assert_int_equal(chunk->holders, 1);
+    wsr_pool_put(&pool, chunk);
+    wsr_pool_free(&pool);
+    assert_int_equal(heap.bytes, 0);
+}
+
 /* types.h: "All three functions must be given, or none (malloc, realloc and free are then used)." */
 static void an_allocator_without_functions_is_malloc(void **unused)
 {
@@ -363,6 +402,7 @@ int main(void)
         cmocka_unit_test(growing_keeps_the_bytes),
         cmocka_unit_test(growing_never_has_both_in_memory),
         cmocka_unit_test(failures_leave_everything_as_it_was),
+        cmocka_unit_test(what_is_referred_to_stays),
         cmocka_unit_test(an_allocator_without_functions_is_malloc),
         cmocka_unit_test(what_is_kept_gives_way_to_what_lasts),
     };

@@ -3,6 +3,7 @@
  */
 #include "base/pool.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,6 @@
 
 #define KEPT_BYTES_DEFAULT ((size_t)16 << 20)
 #define OUT_BYTES_DEFAULT ((size_t)1 << 30)
-#define CLASS_MIN_SHIFT 8u /* 256 bytes */
 
 static void *default_alloc(void *context, size_t size)
 {
@@ -42,18 +42,12 @@ void wsr_pool_init(struct wsr_pool *pool, const wsr_allocator *allocator, size_t
     pool->out_bytes_max = out_bytes_max != 0 ? out_bytes_max : OUT_BYTES_DEFAULT;
 }
 
-static size_t chunk_size(const struct wsr_chunk *chunk)
-{
-    return (size_t)(chunk->end - (const uint8_t *)chunk);
-}
-
 /* The smallest class whose chunks are at least `size` bytes, WSR_POOL_CLASSES if none is. */
 static unsigned class_of(size_t size)
 {
-    if (size <= (size_t)1 << CLASS_MIN_SHIFT)
+    if (size <= WSR_POOL_CLASS_MIN)
         return 0;
-    unsigned shift = 64 - (unsigned)__builtin_clzll((unsigned long long)(size - 1));
-    unsigned size_class = shift - CLASS_MIN_SHIFT;
+    const unsigned size_class = 64 - (unsigned)__builtin_clzll((size - 1) / WSR_POOL_CLASS_MIN);
     return size_class < WSR_POOL_CLASSES ? size_class : WSR_POOL_CLASSES;
 }
 
@@ -62,7 +56,7 @@ static size_t size_for(size_t bytes, unsigned *size_class)
 {
     size_t size = bytes + sizeof(struct wsr_chunk);
     *size_class = class_of(size);
-    return *size_class < WSR_POOL_CLASSES ? (size_t)1 << (*size_class + CLASS_MIN_SHIFT) : size;
+    return *size_class < WSR_POOL_CLASSES ? WSR_POOL_CLASS_MIN << *size_class : size;
 }
 
 static struct wsr_chunk *take_free(struct wsr_pool *pool, unsigned size_class, size_t size)
@@ -79,7 +73,7 @@ static struct wsr_chunk *take_free(struct wsr_pool *pool, unsigned size_class, s
 void wsr_pool_free(struct wsr_pool *pool)
 {
     for (unsigned i = 0; i < WSR_POOL_CLASSES; i++) {
-        const size_t size = (size_t)1 << (i + CLASS_MIN_SHIFT);
+        const size_t size = WSR_POOL_CLASS_MIN << i;
         while (pool->free[i] != NULL)
             pool->allocator->release(pool->allocator->context, take_free(pool, i, size), size);
     }
@@ -91,7 +85,7 @@ static void make_room(struct wsr_pool *pool, size_t size)
     const size_t kept_max = pool->out_bytes_max - pool->out_bytes - size;
     for (unsigned i = WSR_POOL_CLASSES; i-- > 0 && pool->kept_bytes > kept_max;) {
         while (pool->free[i] != NULL && pool->kept_bytes > kept_max) {
-            const size_t chunk_bytes = (size_t)1 << (i + CLASS_MIN_SHIFT);
+            const size_t chunk_bytes = WSR_POOL_CLASS_MIN << i;
             pool->allocator->release(pool->allocator->context, take_free(pool, i, chunk_bytes), chunk_bytes);
         }
     }
@@ -124,19 +118,36 @@ struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
             return NULL;
         pool->allocations++;
         chunk->end = (uint8_t *)chunk + size;
-        chunk->size_class = size_class;
+        chunk->size_class = (uint8_t)size_class;
     }
     pool->out_bytes += size;
-    chunk->next = NULL;
+    chunk->next = chunk->of = NULL;
+    chunk->holders = 1;
     chunk->start = chunk->data = chunk->bytes;
     chunk->len = 0;
     chunk->sealed = false;
     return chunk;
 }
 
+struct wsr_chunk *wsr_pool_refer(struct wsr_pool *pool, struct wsr_chunk *of, wsr_slice bytes)
+{
+    struct wsr_chunk *chunk = wsr_pool_get(pool, 0);
+    if (chunk == NULL)
+        return NULL;
+    chunk->of = wsr_chunk_hold(of);
+    chunk->start = chunk->data = (uint8_t *)(uintptr_t)bytes.ptr; /* nobody writes there: room is 0, and it has another holder */
+    chunk->len = bytes.len;
+    return chunk;
+}
+
 void wsr_pool_put(struct wsr_pool *pool, struct wsr_chunk *chunk)
 {
-    size_t size = chunk_size(chunk);
+    assert(chunk->holders > 0);
+    if (--chunk->holders > 0)
+        return;
+    if (chunk->of != NULL)
+        wsr_pool_put(pool, chunk->of); /* no deeper: it is no reference itself */
+    size_t size = wsr_chunk_bytes(chunk);
     pool->out_bytes -= size;
     if (chunk->size_class >= WSR_POOL_CLASSES || size > pool->kept_bytes_max - pool->kept_bytes) {
         pool->allocator->release(pool->allocator->context, chunk, size);
@@ -160,7 +171,7 @@ void wsr_pool_put_list(struct wsr_pool *pool, struct wsr_chunk *list)
 /* Makes a chunk that began where it was put larger, where it is or elsewhere. */
 static struct wsr_chunk *resize(struct wsr_pool *pool, struct wsr_chunk *chunk, unsigned size_class, size_t size)
 {
-    const size_t old_size = chunk_size(chunk), len = chunk->len;
+    const size_t old_size = wsr_chunk_bytes(chunk), len = chunk->len;
     if (!fits(pool, size - old_size))
         return NULL;
     make_room(pool, size - old_size);
@@ -172,12 +183,13 @@ static struct wsr_chunk *resize(struct wsr_pool *pool, struct wsr_chunk *chunk, 
     chunk->start = chunk->data = chunk->bytes;
     chunk->len = len;
     chunk->end = (uint8_t *)chunk + size;
-    chunk->size_class = size_class;
+    chunk->size_class = (uint8_t)size_class;
     return chunk;
 }
 
 struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, size_t room)
 {
+    assert(chunk->holders == 1 && chunk->of == NULL);
     if (room > SIZE_MAX / 2 - chunk->len)
         return NULL;
     unsigned size_class;
@@ -187,7 +199,7 @@ struct wsr_chunk *wsr_pool_grow(struct wsr_pool *pool, struct wsr_chunk *chunk, 
      * never has both in memory; a stream of messages finds kept chunks of both sizes after the first.
      */
     const bool kept = size_class < WSR_POOL_CLASSES && pool->free[size_class] != NULL;
-    if (!kept && size > chunk_size(chunk) && chunk->data == chunk->bytes)
+    if (!kept && size > wsr_chunk_bytes(chunk) && chunk->data == chunk->bytes)
         return resize(pool, chunk, size_class, size);
     struct wsr_chunk *larger = wsr_pool_get(pool, chunk->len + room);
     if (larger == NULL)

@@ -25,9 +25,12 @@
 #define RELIEF_PART 64u                  /* ... which is this part of the limit at least */
 #define CLOSED_AT_ONCE 64u
 
+/* Of what several hold each has its share: when all of them are gone, all of it comes back. */
 static size_t chunk_bytes(const struct wsr_chunk *chunk)
 {
-    return chunk != NULL ? (size_t)(chunk->end - (const uint8_t *)chunk) : 0;
+    if (chunk == NULL)
+        return 0;
+    return wsr_chunk_bytes(chunk) + (chunk->of != NULL ? wsr_chunk_bytes(chunk->of) / chunk->of->holders : 0);
 }
 
 static size_t list_bytes(const struct wsr_chunk *list)

@@ -80,27 +80,38 @@ void wsr_env_fini(struct wsr_env *env)
 void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk)
 {
     chunk->next = env->retired;
-    chunk->previous = NULL;
-    if (env->retired != NULL)
-        env->retired->previous = chunk;
     env->retired = chunk;
-    env->retired_bytes += (size_t)(chunk->end - (const uint8_t *)chunk);
+    env->retired_bytes += wsr_chunk_bytes(chunk);
 }
 
-/* The retired chunk that holds just this payload, not retired any more; NULL: none does. What a batch holds is bounded, so is this. */
+/*
+ * The link to the retired chunk that holds just this payload, with room for a header before it, and that nobody else holds; NULL:
+ * there is none. What a batch holds is bounded, so is this.
+ */
+static struct wsr_chunk **find_retired(struct wsr_env *env, wsr_slice payload)
+{
+    for (struct wsr_chunk **link = &env->retired; *link != NULL; link = &(*link)->next) {
+        const struct wsr_chunk *chunk = *link;
+        if (chunk->data == payload.ptr && chunk->len == payload.len && chunk->data == chunk->bytes && chunk->holders == 1)
+            return link;
+    }
+    return NULL;
+}
+
+struct wsr_chunk *wsr_env_share(struct wsr_env *env, wsr_slice payload)
+{
+    struct wsr_chunk **link = find_retired(env, payload);
+    return link != NULL ? wsr_chunk_hold(*link) : NULL;
+}
+
+/* That chunk, not retired any more. */
 static struct wsr_chunk *take_retired(struct wsr_env *env, wsr_slice payload)
 {
-    struct wsr_chunk *chunk = env->retired;
-    while (chunk != NULL && (chunk->data != payload.ptr || chunk->len != payload.len || chunk->data != chunk->bytes))
-        chunk = chunk->next;
-    if (chunk == NULL)
+    struct wsr_chunk **link = find_retired(env, payload);
+    if (link == NULL)
         return NULL;
-    if (chunk->next != NULL)
-        chunk->next->previous = chunk->previous;
-    if (chunk->previous != NULL)
-        chunk->previous->next = chunk->next;
-    else
-        env->retired = chunk->next;
+    struct wsr_chunk *chunk = *link;
+    *link = chunk->next;
     return chunk;
 }
 

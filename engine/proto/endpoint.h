@@ -236,6 +236,11 @@ wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, w
 
 /* Keeps a chunk until the batch is over, since events point into it. */
 void wsr_env_retire(struct wsr_env *env, struct wsr_chunk *chunk);
+/*
+ * One more holder for the chunk that events of the batch point to and that holds just this payload, and nobody else: its headroom is the
+ * caller's. NULL: there is none. The event stays as it is.
+ */
+struct wsr_chunk *wsr_env_share(struct wsr_env *env, wsr_slice payload);
 /* The batch is over. */
 void wsr_env_release(struct wsr_env *env);
 
