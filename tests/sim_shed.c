@@ -106,6 +106,31 @@ static void who_holds_memory_is_not_read_from(void **state)
     one_close(&o);
 }
 
+/* An echo held a little for a moment, and was not read from for as long as another held much. */
+static void who_has_got_rid_of_it_is_read_from_again(void **state)
+{
+    (void)state;
+    struct one o;
+    open_short(&o, 8);
+    const int slow = one_peer(&o);
+    fill_outbox(&o, o.conn, 760000);
+    const int echo = one_peer(&o);
+    for (unsigned i = 0; i < 20; i++) {
+        for (unsigned k = 0; k < 6; k++) /* more than goes into its socket */
+            assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, (wsr_slice){zeros, 4000}), WSR_OK);
+        one_poll(&o, MS);
+        one_peer_frame(echo, 0x82, zeros, 100);
+        one_poll(&o, MS);
+        drain_peer(&o, echo);
+        assert_int_equal(o.messages, i + 1);
+    }
+    assert_true(stats_of(&o).reads_held > 0);
+    sim_peer_close(slow), sim_peer_close(echo);
+    one_poll(&o, SECOND);
+    assert_int_equal(o.closed, 2);
+    one_close(&o);
+}
+
 static void upgrades_are_refused_before_anybody_is_closed(void **state)
 {
     (void)state;
@@ -327,6 +352,7 @@ int main(void)
         cmocka_unit_test(the_largest_goes_first),                  cmocka_unit_test(who_is_closed_is_told),
         cmocka_unit_test(halves_of_messages_do_not_stop_for_ever),   cmocka_unit_test(what_was_delivered_stays),
         cmocka_unit_test(who_is_stopped_can_leave),                cmocka_unit_test(a_figure_for_each),
+        cmocka_unit_test(who_has_got_rid_of_it_is_read_from_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,7 +189,7 @@ struct wsr_buckets;
 /* While memory is short (conn/shed.c). */
 struct wsr_shedding {
     bool on;
-    bool some_left;           /* of those held some were let go, and wait there for nothing */
+    bool some_may_go;         /* of those held some were let go, or have got rid of something: perhaps they wait there for nothing */
     struct wsr_conn_list held; /* not read from meanwhile: WSR_CONN_STARVED, linked through starved_next */
     uint64_t refused;         /* pool.refused as it was last seen */
     size_t least_bytes;       /* held since the timer was set */

@@ -333,14 +333,14 @@ void wsr_input_feed_starved(wsr_engine *engine)
     feed_starved(engine, true);
 
     struct wsr_shedding *shedding = &engine->shedding;
-    if (shedding->on && !shedding->some_left)
+    if (shedding->on && !shedding->some_may_go)
         return;
     for (uint32_t n = shedding->held.n; n > 0; n--) {
         struct wsr_connection *c = wsr_conn_list_take(engine, &shedding->held, WSR_LINK(starved_next));
-        if (shedding->on && (c->state & WSR_CONN_LET_GO) == 0)
+        if (shedding->on && (c->state & WSR_CONN_LET_GO) == 0 && wsr_shed_holds(c))
             wsr_conn_list_append(engine, &shedding->held, c, WSR_LINK(starved_next));
         else
             revive(engine, c);
     }
-    shedding->some_left = false;
+    shedding->some_may_go = false;
 }

@@ -89,7 +89,7 @@ bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned whic
 static void let_go(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state |= WSR_CONN_LET_GO;
-    engine->shedding.some_left |= (c->state & WSR_CONN_STARVED) != 0;
+    engine->shedding.some_may_go |= (c->state & WSR_CONN_STARVED) != 0;
     if (c->client != NULL)
         engine->clients->let_go(engine, c);
     (void)wsr_conn_cancel(engine, c, c->armed);

@@ -56,6 +56,7 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
             wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
         else
             wsr_front_sent(engine, c, batch->now_ns, (size_t)completion->res);
+        engine->shedding.some_may_go |= (c->state & WSR_CONN_STARVED) != 0;
         if (wsr_endpoint_settle(&c->ep, batch))
             wsr_conn_pending(engine, c);
     } else if (completion->res != -EINTR && completion->res != -EAGAIN) {

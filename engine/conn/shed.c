@@ -1,7 +1,8 @@
 /*
  * conn/shed.c - what gives way when memory runs short (wsr_config.memory_bytes_max), in this order:
  *
- *   1. from three quarters of it on, who holds memory is not read from: TCP stops its peer (until half of it is free again);
+ *   1. from three quarters of it on, who holds memory is not read from: TCP stops its peer (until it holds none, or half of all is
+ *      free again);
  *   2. from seven eighths on, upgrades are refused with 503;
  *   3. where something found no room, or 1. has brought no relief for a second, the largest is closed with 1013, and the next
  *      largest, until an eighth is free or on its way back.
@@ -55,7 +56,7 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
 
 /* ---- 1. ---- */
 
-static bool holds(const struct wsr_connection *c)
+bool wsr_shed_holds(const struct wsr_connection *c)
 {
     return c->ep.out.bytes + (c->ep.in != NULL && c->ep.in->message != NULL ? c->ep.in->message->len : 0) >= HOLDS_BYTES || c->backlog != NULL;
 }
@@ -63,7 +64,7 @@ static bool holds(const struct wsr_connection *c)
 void wsr_shed_received(wsr_engine *engine, struct wsr_connection *c)
 {
     const uint16_t stopped = WSR_CONN_STARVED | WSR_CONN_LET_GO | WSR_CONN_ENDED;
-    if (!engine->shedding.on || (c->state & stopped) != 0 || !holds(c))
+    if (!engine->shedding.on || (c->state & stopped) != 0 || !wsr_shed_holds(c))
         return;
     engine->stats.reads_held++;
     c->state |= WSR_CONN_STARVED;

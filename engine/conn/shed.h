@@ -13,6 +13,9 @@ void wsr_shed_stalled(wsr_engine *engine);
 /* Something was received for c: stops reading, if memory is short and c holds some. It is on the list of those held then. */
 void wsr_shed_received(wsr_engine *engine, struct wsr_connection *c);
 
+/* Is it one whose peer is to wait while memory is short? */
+bool wsr_shed_holds(const struct wsr_connection *c);
+
 /* What it holds of the pool: received, to be sent, its compression, its front's. */
 size_t wsr_conn_chunk_bytes(const struct wsr_connection *c);
 
