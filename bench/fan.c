@@ -1,5 +1,5 @@
 /*
- * bench/fan.c - our end of the fan-out: what a /pub sends goes to every /sub, by plain sends, on the public API.
+ * bench/fan.c - our end of the fan-out: what a /pub sends goes to every /sub, prepared once, on the public API.
  *
  * Not an example of good manners: who does not read loses its connection.
  */
@@ -56,11 +56,16 @@ static void on_open(const wsr_event *event)
 static void on_message(const wsr_event *event)
 {
     const struct client *client = event->user;
-    wsr_slice data = {event->data.ptr, event->data.len};
+    wsr_prepared *message;
 
-    for (size_t i = 0; client->publishes && i < subscribers_n; i++)
-        if (wsr_send(engine, subscribers[i]->conn, (wsr_opcode)event->opcode, data) == WSR_EFULL)
+    if (!client->publishes)
+        return;
+    if (wsr_prepare(engine, (wsr_opcode)event->opcode, (wsr_slice){event->data.ptr, event->data.len}, &message) != WSR_OK)
+        abort();
+    for (size_t i = 0; i < subscribers_n; i++)
+        if (wsr_send_prepared(engine, subscribers[i]->conn, message) == WSR_EFULL)
             (void)!wsr_abort(engine, subscribers[i]->conn);
+    wsr_prepared_free(message);
 }
 
 static void on_closed(const wsr_event *event)

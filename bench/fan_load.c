@@ -14,7 +14,7 @@
 #include "lib/client.h"
 #include "lib/load.h"
 
-enum { EVENTS = 512, PAYLOAD_MAX = 4096 };
+enum { EVENTS = 512, PAYLOAD_MAX = 1 << 20 };
 
 struct subscriber {
     int fd;
@@ -43,7 +43,7 @@ static uint8_t read_buffer[64 * 1024];
 
 static void frames_build(void)
 {
-    uint8_t payload[PAYLOAD_MAX];
+    static uint8_t payload[PAYLOAD_MAX];
     size_t len = (size_t)payload_bytes, header;
 
     client_payload_build(payload, len);
@@ -99,6 +99,21 @@ static unsigned subscriber_read(struct subscriber *subscriber)
     return complete;
 }
 
+static void send_frames(int fd)
+{
+    double patience = load_now() + CLIENT_STALL_SECONDS;
+
+    for (size_t at = 0; at < frames_bytes;) {
+        ssize_t n = send(fd, frames + at, frames_bytes - at, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EAGAIN)
+            load_die("send: %s", strerror(errno));
+        if (load_now() > patience)
+            load_die("stalled: the publisher is not read from");
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
 /* Publishes once and waits until all have all of it. */
 static void publish(const struct server *server)
 {
@@ -106,8 +121,7 @@ static void publish(const struct server *server)
     int64_t wanted = (int64_t)load_options.connections * (int64_t)depth;
     double patience = load_now() + CLIENT_STALL_SECONDS;
 
-    if (send(server->publisher, frames, frames_bytes, MSG_NOSIGNAL) != (ssize_t)frames_bytes)
-        load_die("send: %s", strerror(errno));
+    send_frames(server->publisher);
     while (wanted > 0) {
         int n = epoll_wait(server->epoll, events, EVENTS, load_options.spin ? 0 : 100);
 

@@ -274,6 +274,105 @@ static void an_adopted_chunk_is_sent_from_where_it_is(void **unused)
     rig_close(&rig);
 }
 
+/* A frame in a chunk of its own, as proto/prepared.c makes it. */
+static struct wsr_chunk *made(struct rig *rig, size_t payload_bytes)
+{
+    struct wsr_chunk *chunk = wsr_pool_get(&rig->pool, payload_bytes + WSR_FRAME_HEADER_MAX);
+    assert_non_null(chunk);
+    chunk->len = wsr_frame_header_encode(chunk->data, WSR_FIN | WSR_BINARY, payload_bytes, NULL);
+    memset(chunk->data + chunk->len, 'm', payload_bytes);
+    chunk->len += payload_bytes;
+    return chunk;
+}
+
+static int queue_made(struct rig *rig, struct wsr_chunk *chunk, size_t payload_bytes)
+{
+    return wsr_outbox_made(&rig->out, &rig->pool, chunk, (wsr_slice){chunk->data, chunk->len}, payload_bytes);
+}
+
+static void a_small_frame_made_beforehand_is_copied(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    rig_open(&rig, false);
+    struct wsr_chunk *chunk = made(&rig, 5);
+    send_ok(&rig, WSR_TEXT, "a");
+    assert_int_equal(queue_made(&rig, chunk, 5), WSR_OK);
+    assert_int_equal(chunk->holders, 1);
+    wsr_pool_put(&rig.pool, chunk);
+    send_ok(&rig, WSR_TEXT, "b");
+    wsr_slice slices[4];
+    assert_int_equal(wsr_outbox_drain(&rig.out, &rig.framer, slices, 4), 1); /* with those around it */
+    assert_int_equal(rig.out.messages, 3);
+    assert_int_equal(rig.out.payload_bytes, 7);
+    rig_flush(&rig);
+    expect_wire(&rig, "text:a binary:mmmmm text:b");
+    rig_close(&rig);
+}
+
+/* One frame in two outboxes: taken from each by itself, counted for each in full, gone with the last of them. */
+static void a_large_frame_made_beforehand_stands_in_many_outboxes(void **unused)
+{
+    (void)unused;
+    const size_t len = WSR_REFERENCE_BYTES_MIN;
+    struct rig rig;
+    rig_open(&rig, false);
+    struct wsr_outbox other = {.bytes = 0};
+    struct wsr_chunk *chunk = made(&rig, len);
+    const size_t frame_bytes = chunk->len;
+    const uint8_t *frame = chunk->data;
+    send_ok(&rig, WSR_TEXT, "a");
+    assert_int_equal(queue_made(&rig, chunk, len), WSR_OK);
+    send_ok(&rig, WSR_TEXT, "b"); /* behind it, not into it */
+    assert_int_equal(wsr_outbox_made(&other, &rig.pool, chunk, (wsr_slice){chunk->data, chunk->len}, len), WSR_OK);
+    assert_int_equal(chunk->holders, 3);
+    wsr_pool_put(&rig.pool, chunk);
+    assert_int_equal(rig.out.bytes, 3 + frame_bytes + 3);
+    assert_int_equal(other.bytes, frame_bytes);
+    wsr_slice slices[4];
+    assert_int_equal(wsr_outbox_drain(&rig.out, &rig.framer, slices, 4), 3); /* a vectored send */
+    assert_ptr_equal(slices[1].ptr, frame);
+    assert_int_equal(slices[1].len, frame_bytes);
+    rig_sent(&rig, slices, 3, 3 + 100);
+    struct wsr_outbox_count count = wsr_outbox_unconfirmed(&rig.out);
+    assert_int_equal(count.messages, 2);
+    assert_int_equal(count.bytes, len + 1);
+    wsr_slice others[2];
+    assert_int_equal(wsr_outbox_drain(&other, &rig.framer, others, 2), 1); /* all of it, still */
+    assert_ptr_equal(others[0].ptr, frame);
+    assert_int_equal(others[0].len, frame_bytes);
+    rig_flush(&rig);
+    assert_int_equal(rig.wire_len, 3 + frame_bytes + 3);
+    assert_memory_equal(rig.wire + 3, frame, frame_bytes);
+    wsr_outbox_free(&other, &rig.pool);
+    rig_close(&rig);
+}
+
+/* Dropped like any message; and a Close behind it stays. */
+static void a_drop_takes_references(void **unused)
+{
+    (void)unused;
+    const size_t len = WSR_REFERENCE_BYTES_MIN;
+    struct rig rig;
+    rig_open(&rig, false);
+    struct wsr_chunk *chunk = made(&rig, len);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(queue_made(&rig, chunk, len), WSR_OK);
+    send_ok(&rig, WSR_CLOSE, "");
+    struct wsr_outbox_count count = wsr_outbox_drop(&rig.out, &rig.pool);
+    assert_int_equal(count.messages, 3);
+    assert_int_equal(count.bytes, 3 * len);
+    assert_int_equal(chunk->holders, 1);
+    rig_flush(&rig);
+    expect_wire(&rig, "close:");
+    rig.fail_at = rig.allocations + 1;
+    wsr_pool_free(&rig.pool); /* nothing kept: it has to ask */
+    assert_int_equal(queue_made(&rig, chunk, len), WSR_ENOMEM);
+    assert_int_equal(rig.out.messages, 3);
+    wsr_pool_put(&rig.pool, chunk);
+    rig_close(&rig);
+}
+
 static void slices_stay_the_same_until_they_are_sent(void **unused)
 {
     (void)unused;
@@ -633,7 +732,7 @@ static void run_model(uint64_t seed, bool masks)
         int error = WSR_OK;
         if (next_random(20) == 0)
             rig.fail_at = rig.allocations + 1;
-        switch (closed ? 5 + next_random(3) : next_random(8)) {
+        switch (closed ? 5 + next_random(3) : next_random(masks ? 8 : 9)) {
         case 0:
         case 1:
             error = wsr_outbox_frame(&rig.out, &rig.framer, WSR_FIN | WSR_BINARY, data);
@@ -655,6 +754,16 @@ static void run_model(uint64_t seed, bool masks)
                 dropped += wsr_outbox_drop(&rig.out, &rig.pool).messages;
             }
             break;
+        case 8: {
+            rig.fail_at = 0;
+            struct wsr_chunk *chunk = made(&rig, len);
+            if (next_random(20) == 0)
+                rig.fail_at = rig.allocations + 1;
+            for (unsigned n = 1 + next_random(3); n > 0 && error == WSR_OK; n--)
+                error = queue_made(&rig, chunk, len);
+            wsr_pool_put(&rig.pool, chunk);
+            break;
+        }
         default: {
             unsigned n = wsr_outbox_drain(&rig.out, &rig.framer, slices, 1 + next_random(8));
             size_t shown = 0;
@@ -706,6 +815,9 @@ int main(void)
         cmocka_unit_test(every_frame_of_a_client_has_a_key_of_its_own),
         cmocka_unit_test(fragments_are_one_message),
         cmocka_unit_test(an_adopted_chunk_is_sent_from_where_it_is),
+        cmocka_unit_test(a_small_frame_made_beforehand_is_copied),
+        cmocka_unit_test(a_large_frame_made_beforehand_stands_in_many_outboxes),
+        cmocka_unit_test(a_drop_takes_references),
         cmocka_unit_test(slices_stay_the_same_until_they_are_sent),
         cmocka_unit_test(nothing_to_send_is_no_slice),
         cmocka_unit_test(control_frames_go_before_data),

@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "client/comeback.h"
+#include "proto/frame.h"
 #include "ring/sys.h"
 
 #define RETRY_NS UINT64_C(10000000) /* a queue that found no memory to be sent */
@@ -78,7 +79,7 @@ int wsr_comeback_queue(wsr_engine *engine, struct wsr_connection *c, wsr_opcode 
             wsr_conn_dirty(engine, c);
         return error;
     }
-    if (opcode != WSR_TEXT && opcode != WSR_BINARY && opcode != WSR_TEXT_PLAIN && opcode != WSR_BINARY_PLAIN)
+    if (!wsr_opcode_is_data(opcode))
         return WSR_EINVAL;
     if (payload.len > engine->env.limits.outbox_bytes_max)
         return WSR_ETOOBIG;

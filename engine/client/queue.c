@@ -107,7 +107,7 @@ size_t wsr_queue_memory_bytes(const struct wsr_queue *queue)
 {
     size_t bytes = 0;
     for (const struct wsr_chunk *chunk = queue->head; chunk != NULL; chunk = chunk->next)
-        bytes += (size_t)(chunk->end - (const uint8_t *)chunk);
+        bytes += wsr_chunk_bytes(chunk);
     return bytes;
 }
 

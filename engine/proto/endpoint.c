@@ -244,12 +244,11 @@ static bool may_send(const struct wsr_endpoint *ep)
     return (ep->flags & WSR_EP_OPEN) != 0 && wsr_close_is_open(&ep->close);
 }
 
-/* May a payload of this size be queued now? */
-static int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
+int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 {
     if (!may_send(ep))
         return WSR_ESTATE;
-    if (opcode != WSR_TEXT && opcode != WSR_BINARY && opcode != WSR_TEXT_PLAIN && opcode != WSR_BINARY_PLAIN)
+    if (!wsr_opcode_is_data(opcode))
         return WSR_EINVAL;
     uint64_t max = ep->env->limits.outbox_bytes_max;
     if (len > max)
@@ -294,7 +293,7 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
             return WSR_ESTATE;
         return wsr_outbox_control(&ep->out, &framer, opcode, payload);
     }
-    int error = admit(ep, opcode, payload.len);
+    int error = wsr_endpoint_admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     return queue_message(ep, opcode, payload, 0);
@@ -305,7 +304,7 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 
 int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 {
-    int error = admit(ep, opcode, payload.len);
+    int error = wsr_endpoint_admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     struct wsr_chunk *chunk = NULL;
@@ -321,7 +320,7 @@ int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr
 {
     if (fragment_bytes == 0)
         return WSR_EINVAL;
-    int error = admit(ep, opcode, payload.len);
+    int error = wsr_endpoint_admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     return queue_message(ep, opcode, payload, fragment_bytes);

@@ -228,6 +228,9 @@ WSR_MUST_USE int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode
 /* See wsr_send_fragmented. */
 WSR_MUST_USE int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
 
+/* May a data message of so many bytes be queued now? Returns as wsr_endpoint_send; after WSR_EFULL a WRITABLE is owed. */
+WSR_MUST_USE int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len);
+
 /* A message that was accepted before the endpoint was open: as the calls above (fragment_bytes 0: as one frame), without a limit. */
 WSR_MUST_USE int wsr_endpoint_send_late(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes);
 

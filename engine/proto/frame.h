@@ -26,6 +26,12 @@ enum wsr_frame_class {
 /* [deflate negotiated][a fragmented message is open][first byte] */
 extern const uint8_t wsr_frame_class[2][2][256];
 
+/* Is it one that a message may be sent with? */
+static inline bool wsr_opcode_is_data(wsr_opcode opcode)
+{
+    return opcode == WSR_TEXT || opcode == WSR_BINARY || opcode == WSR_TEXT_PLAIN || opcode == WSR_BINARY_PLAIN;
+}
+
 /* The wsr_error of an error class. */
 int wsr_frame_class_error(unsigned frame_class);
 

@@ -57,7 +57,7 @@ static struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *poo
     struct wsr_chunk *tail = out->queue != NULL ? out->queue_tail : NULL;
     if (tail != NULL && !tail->sealed && wsr_chunk_room(tail) >= need)
         return tail;
-    size_t usual = tail == NULL ? CHUNK_FIRST_BYTES : CHUNK_NEXT_BYTES;
+    size_t usual = tail == NULL || tail->of != NULL ? CHUNK_FIRST_BYTES : CHUNK_NEXT_BYTES;
     struct wsr_chunk *chunk = wsr_pool_get(pool, need > usual ? need : usual);
     if (chunk == NULL)
         return NULL;
@@ -120,6 +120,24 @@ void wsr_outbox_adopt(struct wsr_outbox *out, struct wsr_chunk *chunk, uint8_t f
     chunk->len += n;
     queue_append(out, chunk);
     count_frame(out, first, chunk->len, payload_bytes);
+}
+
+int wsr_outbox_made(struct wsr_outbox *out, struct wsr_pool *pool, struct wsr_chunk *chunk, wsr_slice frame, size_t payload_bytes)
+{
+    if (frame.len >= WSR_REFERENCE_BYTES_MIN) {
+        struct wsr_chunk *reference = wsr_pool_refer(pool, chunk, frame);
+        if (reference == NULL)
+            return WSR_ENOMEM;
+        queue_append(out, reference);
+    } else {
+        struct wsr_chunk *room = queue_room(out, pool, frame.len);
+        if (room == NULL)
+            return WSR_ENOMEM;
+        memcpy(room->data + room->len, frame.ptr, frame.len);
+        room->len += frame.len;
+    }
+    count_frame(out, frame.ptr[0], frame.len, payload_bytes);
+    return WSR_OK;
 }
 
 int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer, uint8_t first, wsr_slice payload, size_t fragment_bytes)

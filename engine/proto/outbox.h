@@ -48,6 +48,15 @@ WSR_MUST_USE int wsr_outbox_frame(struct wsr_outbox *out, const struct wsr_frame
  */
 void wsr_outbox_adopt(struct wsr_outbox *out, struct wsr_chunk *chunk, uint8_t first);
 
+/* From this many bytes on a frame made beforehand is referred to; a smaller one is copied, which costs less (bench/README.md). */
+#define WSR_REFERENCE_BYTES_MIN 1024u
+
+/*
+ * Appends a data frame made beforehand, as it is on the wire, of a message of payload_bytes: a copy of it, or, from
+ * WSR_REFERENCE_BYTES_MIN on, a reference to chunk, in which it lies and whose bytes nobody changes any more. Returns 0, WSR_ENOMEM.
+ */
+WSR_MUST_USE int wsr_outbox_made(struct wsr_outbox *out, struct wsr_pool *pool, struct wsr_chunk *chunk, wsr_slice frame, size_t payload_bytes);
+
 /*
  * Appends a whole data message as fragments of at most fragment_bytes (not 0) of payload. first: of its first frame, opcode and
  * RSV bits; FIN is set where it belongs. All of it or nothing. Returns likewise.

@@ -128,9 +128,35 @@ typedef struct wsr_out {
 WSR_API WSR_MUST_USE unsigned wsr_send_burst(wsr_engine *engine, const wsr_out *out, unsigned n);
 
 /*
+ * One message for many: a topic, a room, a snapshot for all who come. wsr_prepare makes it ready, once; wsr_send_prepared queues it to
+ * one receiver, as wsr_send, any number of times until wsr_prepared_free, which may come before any of it was sent.
+ *
+ * Of a message of 1 KiB and more, all receivers of a server's together hold one copy, in its frame; each costs 64 bytes more, until it has
+ * taken the message. wsr_limits.outbox_bytes_max counts it for each in full, wsr_config.memory_bytes_max once. A smaller one is
+ * copied to each, which costs less. Compressed without context takeover it is compressed once for all who agreed on the same; with
+ * takeover, and where this end is the client and masks, it is made for each. No receive buffer is held meanwhile: a receiver that
+ * does not read keeps nobody from receiving.
+ */
+typedef struct wsr_prepared wsr_prepared;
+
+/*
+ * opcode: WSR_TEXT, WSR_BINARY, WSR_TEXT_PLAIN or WSR_BINARY_PLAIN. The payload is copied; but if it is all of a MESSAGE event's data, of
+ * the present batch, that has memory of its own (messages of 64 KiB and more do), that memory is held instead of copied: the event
+ * stays valid as long as it is, but its data must not be changed any more. Returns 0, WSR_EINVAL (opcode), WSR_ETOOBIG
+ * (beyond outbox_bytes_max: nobody could be sent it), WSR_ENOMEM. *out is written only on success; it is the application's.
+ */
+WSR_API WSR_MUST_USE int wsr_prepare(wsr_engine *engine, wsr_opcode opcode, wsr_slice payload, wsr_prepared **out);
+
+/* Queues it to a connection of the engine it was prepared on. Returns as wsr_send. */
+WSR_API WSR_MUST_USE int wsr_send_prepared(wsr_engine *engine, wsr_conn conn, wsr_prepared *prepared);
+
+/* Before wsr_engine_close; what was queued is sent all the same. NULL is fine. Allocates and blocks never. */
+WSR_API void wsr_prepared_free(wsr_prepared *prepared);
+
+/*
  * Passes the message of a MESSAGE event of the present batch on: an echo, a relay. As wsr_send, but a large payload is not
  * copied where that can be helped (sent by a server, neither compressed nor masked). If it returns 0 the event's data is the
- * application's no more; to send one message to several, wsr_send it to all but the last. Also WSR_EINVAL for another event.
+ * application's no more; to send one message to several, wsr_prepare it. Also WSR_EINVAL for another event.
  */
 WSR_API WSR_MUST_USE int wsr_forward(wsr_engine *engine, wsr_conn conn, const wsr_event *event);
 
@@ -193,8 +219,9 @@ WSR_API WSR_MUST_USE int wsr_connection_tls(const wsr_engine *engine, wsr_conn c
 
 /*
  * Bytes of user space that the connection holds now: its slot in the table, what was received and not delivered, what was accepted
- * and not taken by the kernel, compression's state, what a client comes back by, and with TLS this end's buffers (OpenSSL's own
- * memory is not in it). What all share (receive buffers, the pool's free chunks) is not in it. 0 for a stale id.
+ * and not taken by the kernel (its share of what several hold, wsr_prepare), compression's state, what a client comes back by, and with
+ * TLS this end's buffers (OpenSSL's own memory is not in it). What all share (receive buffers, the pool's free chunks) is not in it.
+ * 0 for a stale id.
  */
 WSR_API size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn);
 

@@ -25,8 +25,22 @@ struct rig {
     struct vectors_bytes wire;
     size_t shown; /* bytes of the last drain that were not sent */
     uint64_t dropped, accepted;
-    bool closed;
+    bool closed, masks;
 };
+
+/* A frame made once is queued twice, as it is to two receivers. */
+static void queue_made(struct rig *rig, wsr_slice payload)
+{
+    struct wsr_chunk *chunk = wsr_pool_get(&rig->pool, payload.len + WSR_FRAME_HEADER_MAX);
+    CHECK(chunk != NULL);
+    chunk->len = wsr_frame_header_encode(chunk->data, WSR_FIN | WSR_BINARY, payload.len, NULL);
+    memcpy(chunk->data + chunk->len, payload.ptr, payload.len);
+    chunk->len += payload.len;
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(wsr_outbox_made(&rig->out, &rig->pool, chunk, (wsr_slice){chunk->data, chunk->len}, payload.len) == WSR_OK);
+    wsr_pool_put(&rig->pool, chunk);
+    rig->accepted += 2;
+}
 
 static void take(struct rig *rig, unsigned cap, size_t most)
 {
@@ -59,6 +73,10 @@ static void one_step(struct rig *rig, struct input *in)
         what = 5;
     switch (what) {
     case 0:
+        if ((op & 8) != 0 && !rig->masks) {
+            queue_made(rig, data);
+            break;
+        }
         CHECK(wsr_outbox_frame(&rig->out, &rig->framer, WSR_FIN | WSR_TEXT, data) == WSR_OK);
         rig->accepted++;
         break;
@@ -93,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct rig rig = {.closed = false};
     uint8_t seed = 1;
-    bool masks = (input_byte(&in) & 1) != 0;
+    bool masks = rig.masks = (input_byte(&in) & 1) != 0;
     wsr_pool_init(&rig.pool, NULL, 0, 0);
     wsr_keypool_init(&rig.keys, refill, &seed, &epoch);
     rig.framer = (struct wsr_framer){&rig.pool, wsr_kernels_best(), masks ? &rig.keys : NULL};

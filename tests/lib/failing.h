@@ -9,5 +9,6 @@
 extern const wsr_allocator failing;
 extern uint64_t failing_calls; /* so far; set it to 0 to begin anew */
 extern uint64_t failing_at;    /* the one that fails; 0: none */
+extern uint64_t failing_bytes; /* given out and not back yet, as the caller has their sizes */
 
 #endif

@@ -1,0 +1,285 @@
+/*
+ * tests/test_prepared.c - wsr_prepare: one message to many, over every kind of connection, as what it is; made once where it can be;
+ * held where it was received; and gone with the last who needs it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <wsring/wsring.h>
+
+#include "lib/failing.h"
+#include "proto/prepared.h"
+
+#define SECOND INT64_C(1000000000)
+
+enum { PLAIN, DEFLATED, TAKING_OVER, SEALED, KINDS, EACH = 3, CLIENTS = KINDS * EACH, LEN_MAX = 200000 };
+
+struct room {
+    wsr_engine *engine;
+    wsr_listener listeners[KINDS];
+    wsr_tls *server_tls, *client_tls;
+    wsr_conn members[CLIENTS], clients[CLIENTS]; /* the ends of each connection, not in the same order */
+    unsigned opened, clients_n, members_n, received, closed;
+    uint8_t *payload;
+    size_t len;
+    wsr_opcode opcode;
+    void (*on_server_message)(struct room *room, const wsr_event *event);
+};
+
+static void take(struct room *room, const wsr_event *event)
+{
+    switch (event->type) {
+    case WSR_EVENT_OPEN:
+        room->opened++;
+        if (wsr_event_request(event) != NULL)
+            room->members[room->members_n++] = event->conn;
+        break;
+    case WSR_EVENT_MESSAGE:
+        assert_int_equal(event->opcode, room->opcode);
+        assert_int_equal(event->data.len, room->len);
+        if (room->len > 0)
+            assert_memory_equal(event->data.ptr, room->payload, room->len);
+        room->received++;
+        for (unsigned i = 0; i < room->members_n && room->on_server_message != NULL; i++)
+            if (room->members[i] == event->conn)
+                room->on_server_message(room, event);
+        break;
+    case WSR_EVENT_CLOSED:
+        room->closed++;
+        break;
+    default:
+        break;
+    }
+}
+
+static void until(struct room *room, const unsigned *counter, unsigned n)
+{
+    wsr_event ev[32];
+    while (*counter < n) {
+        const int got = wsr_poll(room->engine, ev, 32, 20 * SECOND);
+        assert_true(got > 0);
+        for (int i = 0; i < got; i++)
+            take(room, &ev[i]);
+    }
+    assert_int_equal(*counter, n);
+}
+
+static void open_tls(struct room *room)
+{
+    wsr_tls_config server = WSR_TLS_CONFIG_INIT, client = WSR_TLS_CONFIG_INIT;
+    server.role = WSR_SERVER;
+    server.self_signed = "localhost";
+    client.role = WSR_CLIENT;
+    client.verify_none = true;
+    char detail[200];
+    assert_int_equal(wsr_tls_open(&room->server_tls, &server, detail, sizeof detail), WSR_OK);
+    assert_int_equal(wsr_tls_open(&room->client_tls, &client, detail, sizeof detail), WSR_OK);
+}
+
+static void room_open(struct room *room)
+{
+    memset(room, 0, sizeof *room);
+    open_tls(room);
+    wsr_config config = WSR_CONFIG_INIT;
+    config.allocator = &failing;
+    failing_bytes = 0;
+    assert_int_equal(wsr_engine_open(&room->engine, &config), WSR_OK);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+        wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+        const wsr_deflate deflate = {.on = true, .send_takeover = kind == TAKING_OVER, .receive_takeover = kind == TAKING_OVER};
+        if (kind == DEFLATED || kind == TAKING_OVER)
+            listen.deflate = connect.deflate = deflate;
+        if (kind == SEALED) {
+            listen.tls = room->server_tls;
+            connect.tls = room->client_tls;
+        }
+        assert_int_equal(wsr_listen(room->engine, &listen, &room->listeners[kind]), WSR_OK);
+        char url[60];
+        (void)snprintf(url, sizeof url, "%s://localhost:%u", kind == SEALED ? "wss" : "ws", wsr_listen_port(room->engine, room->listeners[kind]));
+        connect.url = url;
+        for (unsigned i = 0; i < EACH; i++)
+            assert_int_equal(wsr_connect(room->engine, &connect, &room->clients[room->clients_n++]), WSR_OK);
+    }
+    until(room, &room->opened, 2 * CLIENTS);
+    room->payload = malloc(LEN_MAX + 1);
+    assert_non_null(room->payload);
+    for (size_t i = 0; i < LEN_MAX; i++)
+        room->payload[i] = (uint8_t)("jackdaws love my big sphinx of quartz"[(uint32_t)i * 2654435761u >> 7 & 31]);
+}
+
+static void room_free(struct room *room)
+{
+    wsr_engine_close(room->engine);
+    assert_int_equal(failing_bytes, 0); /* a chunk that somebody still holds would be missed */
+    wsr_tls_release(room->server_tls);
+    wsr_tls_release(room->client_tls);
+    free(room->payload);
+}
+
+/* Everybody leaves. */
+static void room_close(struct room *room)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        assert_int_equal(wsr_close(room->engine, room->clients[i], 1000, ((wsr_slice){NULL, 0})), WSR_OK);
+    until(room, &room->closed, 2 * CLIENTS);
+    room_free(room);
+}
+
+static wsr_prepared *prepare(struct room *room, wsr_opcode opcode, size_t len)
+{
+    wsr_prepared *prepared;
+    room->len = len;
+    room->opcode = (wsr_opcode)((unsigned)opcode & 0x0F);
+    assert_int_equal(wsr_prepare(room->engine, opcode, (wsr_slice){room->payload, len}, &prepared), WSR_OK);
+    return prepared;
+}
+
+static const size_t sizes[] = {0, 1, 125, 126, 127, 128, WSR_REFERENCE_BYTES_MIN - 5, WSR_REFERENCE_BYTES_MIN - 4, 4096, 65535, 65536, LEN_MAX};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+static void every_kind_of_receiver_gets_it(void **state)
+{
+    (void)state;
+    static const wsr_opcode opcodes[] = {WSR_TEXT, WSR_BINARY, WSR_TEXT_PLAIN, WSR_BINARY_PLAIN};
+    struct room room;
+    room_open(&room);
+    for (unsigned i = 0; i < SIZES; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            wsr_prepared *message = prepare(&room, opcodes[k], sizes[i]);
+            const unsigned before = room.received;
+            for (unsigned m = 0; m < CLIENTS; m++) {
+                assert_int_equal(wsr_send_prepared(room.engine, room.members[m], message), WSR_OK);
+                assert_int_equal(wsr_send_prepared(room.engine, room.clients[m], message), WSR_OK); /* masked, each with a key of its own */
+            }
+            if (i % 2 == 0)
+                wsr_prepared_free(message); /* before any of it was sent */
+            until(&room, &room.received, before + 2 * CLIENTS);
+            if (i % 2 != 0)
+                wsr_prepared_free(message);
+        }
+    }
+    room_close(&room);
+}
+
+/* For all to whom it is the same there is one frame, and one compressed one. */
+static void it_is_made_once(void **state)
+{
+    (void)state;
+    struct room room;
+    room_open(&room);
+    wsr_prepared *message = prepare(&room, WSR_TEXT, 50000);
+    for (unsigned m = 0; m < CLIENTS; m++)
+        assert_int_equal(wsr_send_prepared(room.engine, room.members[m], message), WSR_OK);
+    assert_int_equal(message->plain.chunk->holders, 1 + 2 * EACH); /* plain and TLS */
+    assert_int_equal(message->deflated_n, 1);
+    assert_non_null(message->deflated[0].made.chunk);
+    assert_true(message->deflated[0].made.frame.len < 40000);
+    assert_int_equal(message->deflated[0].made.chunk->holders, 1 + EACH);
+    until(&room, &room.received, CLIENTS);
+    assert_int_equal(message->plain.chunk->holders, 1);
+    assert_int_equal(message->deflated[0].made.chunk->holders, 1);
+    wsr_prepared_free(message);
+
+    /* What deflate cannot make smaller is sent to these, too, as it is. */
+    for (size_t i = 0; i < LEN_MAX; i++)
+        room.payload[i] = (uint8_t)(i * 2654435761u >> 13 ^ i * i >> 3 ^ (i * 40503u >> 7));
+    message = prepare(&room, WSR_BINARY, 3000);
+    for (unsigned m = 0; m < CLIENTS; m++)
+        assert_int_equal(wsr_send_prepared(room.engine, room.members[m], message), WSR_OK);
+    until(&room, &room.received, 2 * CLIENTS);
+    wsr_prepared_free(message);
+    room_close(&room);
+}
+
+static void pass_on(struct room *room, const wsr_event *event)
+{
+    wsr_prepared *message, *again;
+    const wsr_slice data = {event->data.ptr, event->data.len};
+    assert_int_equal(wsr_prepare(room->engine, WSR_BINARY, data, &message), WSR_OK);
+    assert_int_equal(wsr_prepare(room->engine, WSR_TEXT, data, &again), WSR_OK);
+    assert_ptr_equal(message->payload.ptr, event->data.ptr); /* where it was received */
+    assert_ptr_not_equal(again->payload.ptr, event->data.ptr); /* there is a header of another's before it now */
+    for (unsigned m = 0; m < CLIENTS; m++)
+        assert_int_equal(wsr_send_prepared(room->engine, room->members[m], message), WSR_OK);
+    assert_int_equal(wsr_forward(room->engine, room->members[0], event), WSR_OK); /* by copy: others hold it */
+    wsr_prepared_free(message);
+    wsr_prepared_free(again);
+    assert_memory_equal(event->data.ptr, room->payload, room->len);
+}
+
+/* A large message that was received goes out from where it lies, to all, and the event stays whole until the next poll. */
+static void what_was_received_is_not_copied(void **state)
+{
+    (void)state;
+    struct room room;
+    room_open(&room);
+    room.on_server_message = pass_on;
+    room.len = 150000;
+    room.opcode = WSR_BINARY;
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(wsr_send(room.engine, room.clients[0], WSR_BINARY, (wsr_slice){room.payload, room.len}), WSR_OK);
+        until(&room, &room.received, (i + 1) * (1 + CLIENTS + 1));
+    }
+    room_close(&room);
+}
+
+static void steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    struct room room;
+    room_open(&room);
+    wsr_engine_statistics before, after;
+    for (unsigned i = 0; i < 12; i++) {
+        if (i == 4)
+            wsr_engine_stats(room.engine, &before, sizeof before);
+        for (unsigned k = 0; k < 3; k++) {
+            wsr_prepared *message = prepare(&room, WSR_BINARY_PLAIN, sizes[SIZES - 1 - k]);
+            for (unsigned m = 0; m < EACH; m++)
+                assert_int_equal(wsr_send_prepared(room.engine, room.members[m], message), WSR_OK);
+            wsr_prepared_free(message);
+            until(&room, &room.received, (3 * i + k + 1) * EACH);
+        }
+    }
+    wsr_engine_stats(room.engine, &after, sizeof after);
+    assert_int_equal(after.allocations, before.allocations);
+    room_close(&room);
+}
+
+static void what_cannot_be_is_said(void **state)
+{
+    (void)state;
+    struct room room;
+    room_open(&room);
+    wsr_prepared *message = NULL;
+    assert_int_equal(wsr_prepare(room.engine, WSR_PING, ((wsr_slice){NULL, 0}), &message), WSR_EINVAL);
+    assert_int_equal(wsr_prepare(room.engine, WSR_BINARY, ((wsr_slice){room.payload, (size_t)17 << 20}), &message), WSR_ETOOBIG);
+    assert_null(message);
+    wsr_prepared_free(NULL);
+    message = prepare(&room, WSR_BINARY, 5000);
+    assert_int_equal(wsr_send_prepared(room.engine, 12345, message), WSR_ESTALE);
+    const wsr_conn gone = room.members[0];
+    assert_int_equal(wsr_close(room.engine, gone, 1000, ((wsr_slice){NULL, 0})), WSR_OK);
+    assert_int_equal(wsr_send_prepared(room.engine, gone, message), WSR_ESTATE);
+    until(&room, &room.closed, 2);
+    assert_int_equal(wsr_send_prepared(room.engine, gone, message), WSR_ESTALE);
+    wsr_prepared_free(message);
+    room_free(&room); /* with all the others open */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_receiver_gets_it),  cmocka_unit_test(it_is_made_once),
+        cmocka_unit_test(what_was_received_is_not_copied), cmocka_unit_test(steady_state_allocates_nothing),
+        cmocka_unit_test(what_cannot_be_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
