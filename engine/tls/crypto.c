@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +24,19 @@ struct wsr_crypto_stream {
     uint32_t epoch; /* of the process that seeded */
 };
 
+/* Looked up once: by name OpenSSL 3 searches its providers, under locks, for longer than 60 bytes take to hash. */
+static EVP_MD *sha1;
+static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
+
+static void find_sha1(void)
+{
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+}
+
 int wsr_crypto_sha1(const uint8_t *in, size_t len, uint8_t out[20])
 {
-    return SHA1(in, len, out) != NULL ? WSR_OK : WSR_ESYS;
+    pthread_once(&sha1_once, find_sha1);
+    return sha1 != NULL && EVP_Digest(in, len, out, NULL, sha1, NULL) == 1 ? WSR_OK : WSR_ESYS;
 }
 
 int wsr_crypto_random(void *context, uint8_t *out, size_t n)
