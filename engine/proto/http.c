@@ -21,7 +21,7 @@ const struct wsr_refusal_info *wsr_refusal_lookup(wsr_refusal refusal)
 
 /* --- characters and small texts --- */
 
-bool wsr_http_is_tchar(uint8_t c)
+static inline bool is_tchar(uint8_t c)
 {
     /* A blank stands for what is no token character: controls, separators, and everything from DEL on. */
     static const char tchars[128 + 1] = "                                "
@@ -31,10 +31,15 @@ bool wsr_http_is_tchar(uint8_t c)
     return c < 128 && tchars[c] != ' ';
 }
 
+bool wsr_http_is_tchar(uint8_t c)
+{
+    return is_tchar(c);
+}
+
 bool wsr_http_is_token(wsr_slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!wsr_http_is_tchar(text.ptr[i]))
+        if (!is_tchar(text.ptr[i]))
             return false;
     }
     return text.len != 0;
@@ -49,6 +54,12 @@ static bool is_blank(uint8_t c)
 static bool is_value(uint8_t c)
 {
     return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* A URI is of visible ASCII characters (RFC 3986 section 2), and a target has no fragment (RFC 6455 section 3). */
+static bool is_target(uint8_t c)
+{
+    return c > ' ' && c < 0x7f && c != '#';
 }
 
 static bool is_digit(uint8_t c)
@@ -213,19 +224,18 @@ static unsigned scan_start_line(struct wsr_http_scan *scan, uint8_t c)
             return AT_START_LF;
         if (c == 0x16) /* a TLS record of the type handshake */
             return refuse(scan, WSR_REFUSE_TLS);
-        return wsr_http_is_tchar(c) ? AT_METHOD : misplaced(scan, c, WSR_REFUSE_START_LINE);
+        return is_tchar(c) ? AT_METHOD : misplaced(scan, c, WSR_REFUSE_START_LINE);
     case AT_START_LF:
         return c == '\n' ? AT_START : refuse(scan, WSR_REFUSE_BARE_CR);
     case AT_METHOD:
         if (c == ' ')
             return AT_TARGET_START;
-        return wsr_http_is_tchar(c) ? AT_METHOD : misplaced(scan, c, WSR_REFUSE_START_LINE);
+        return is_tchar(c) ? AT_METHOD : misplaced(scan, c, WSR_REFUSE_START_LINE);
     case AT_TARGET_START:
     case AT_TARGET:
         if (c == ' ' && scan->state == AT_TARGET)
             return AT_VERSION;
-        /* A URI is of visible ASCII characters (RFC 3986 section 2), and a target has no fragment (RFC 6455 section 3). */
-        return c > ' ' && c < 0x7f && c != '#' ? AT_TARGET : misplaced(scan, c, WSR_REFUSE_START_LINE);
+        return is_target(c) ? AT_TARGET : misplaced(scan, c, WSR_REFUSE_START_LINE);
     case AT_VERSION:
         return scan_version(scan, c);
     case AT_STATUS:
@@ -255,7 +265,7 @@ static unsigned scan_lines(struct wsr_http_scan *scan, uint8_t c)
             return AT_END_LF;
         if (is_blank(c)) /* RFC 9112 section 5.2: a server that receives obs-fold MUST reject it by a 400, or replace it. */
             return refuse(scan, WSR_REFUSE_HEADER_FOLDED);
-        if (!wsr_http_is_tchar(c))
+        if (!is_tchar(c))
             return misplaced(scan, c, WSR_REFUSE_HEADER_NAME);
         if (scan->headers_n == scan->headers_max)
             return refuse(scan, WSR_REFUSE_HEADERS_MANY);
@@ -266,7 +276,7 @@ static unsigned scan_lines(struct wsr_http_scan *scan, uint8_t c)
             return AT_VALUE;
         if (is_blank(c)) /* RFC 9112 section 5.1: whitespace between a field name and colon MUST be rejected with a 400. */
             return refuse(scan, WSR_REFUSE_HEADER_SPACE);
-        return wsr_http_is_tchar(c) ? AT_NAME : misplaced(scan, c, WSR_REFUSE_HEADER_NAME);
+        return is_tchar(c) ? AT_NAME : misplaced(scan, c, WSR_REFUSE_HEADER_NAME);
     case AT_VALUE:
         if (c == '\r')
             return AT_VALUE_LF;
@@ -279,10 +289,47 @@ static unsigned scan_lines(struct wsr_http_scan *scan, uint8_t c)
     }
 }
 
+/* How many bytes there are, at most n, that the state takes and stays what it is: most of a head is names and values. */
+static size_t run_of(unsigned state, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    switch (state) {
+    case AT_METHOD:
+    case AT_NAME:
+        while (i < n && is_tchar(p[i]))
+            i++;
+        return i;
+    case AT_TARGET:
+        while (i < n && is_target(p[i]))
+            i++;
+        return i;
+    case AT_REASON:
+    case AT_VALUE:
+        while (i < n && is_value(p[i]))
+            i++;
+        return i;
+    default:
+        return 0;
+    }
+}
+
+/* Steps over such a run, short of the byte that would pass a limit. */
+static size_t skip_run(struct wsr_http_scan *scan, const uint8_t *p, size_t n)
+{
+    const uint32_t max = scan->state <= AT_LINE_LF ? scan->line_bytes_max : scan->head_bytes_max;
+    const uint32_t left = scan->bytes + 1 < max ? max - 1 - scan->bytes : 0;
+    const size_t run = run_of(scan->state, p, n < left ? n : left);
+    scan->bytes += (uint32_t)run;
+    return run;
+}
+
 int wsr_http_scan(struct wsr_http_scan *scan, const uint8_t *p, size_t len, size_t *used)
 {
     size_t i = 0;
     while (i < len && scan->state < AT_DONE) {
+        i += skip_run(scan, p + i, len - i);
+        if (i == len)
+            break;
         bool in_line = scan->state <= AT_LINE_LF;
         unsigned next = in_line ? scan_start_line(scan, p[i]) : scan_lines(scan, p[i]);
         i++;

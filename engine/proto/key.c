@@ -24,11 +24,13 @@ void wsr_base64(const uint8_t *in, size_t n, uint8_t *out)
 
 static int base64_value(uint8_t c)
 {
-    for (int value = 0; value < 64; value++) {
-        if (base64_digits[value] == (char)c)
-            return value;
-    }
-    return -1;
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 void wsr_key_of(const uint8_t nonce[16], uint8_t key[WSR_KEY_LEN])

@@ -50,8 +50,10 @@ static void collect(struct fields *fields, const struct wsr_http_head *head)
 }
 
 /* Does a line of this field hold the token? Several lines of a list are one list (RFC 9110 section 5.3). */
-static bool lists(const struct wsr_http_head *head, enum field field, wsr_slice token)
+static bool lists(const struct wsr_http_head *head, const struct fields *fields, enum field field, wsr_slice token)
 {
+    if (fields->n[field] <= 1) /* mostly: no need to look for others */
+        return wsr_http_list_has_nocase(fields->first[field], token);
     for (unsigned i = 0; i < head->headers_n; i++) {
         if (field_of(head->headers[i].name) == field && wsr_http_list_has_nocase(head->headers[i].value, token))
             return true;
@@ -172,9 +174,9 @@ static int judge_http(const struct wsr_http_head *head, const struct fields *fie
 /* RFC 6455 section 4.2.1 items 3 to 6. The version comes before the key: of another version we know no key. */
 static int judge_fields(const struct wsr_http_head *head, const struct fields *fields)
 {
-    if (!lists(head, UPGRADE, WSR_SLICE("websocket")))
+    if (!lists(head, fields, UPGRADE, WSR_SLICE("websocket")))
         return -WSR_REFUSE_NO_UPGRADE;
-    if (!lists(head, CONNECTION, WSR_SLICE("upgrade")))
+    if (!lists(head, fields, CONNECTION, WSR_SLICE("upgrade")))
         return -WSR_REFUSE_NO_CONNECTION;
     if (fields->n[VERSION] != 1)
         return -WSR_REFUSE_NO_VERSION;
@@ -298,7 +300,7 @@ int wsr_upgrade_judge_response(const struct wsr_http_head *head, const uint8_t a
     /* Section 4.1 items 2 and 3: the whole of Upgrade is "websocket"; Connection contains "Upgrade". */
     if (fields.n[UPGRADE] != 1 || !wsr_http_equal_nocase(fields.first[UPGRADE], WSR_SLICE("websocket")))
         return WSR_EANSWER;
-    if (!lists(head, CONNECTION, WSR_SLICE("upgrade")))
+    if (!lists(head, &fields, CONNECTION, WSR_SLICE("upgrade")))
         return WSR_EANSWER;
     /* Item 4. */
     if (fields.n[ACCEPT] != 1 || !wsr_http_equal(fields.first[ACCEPT], (wsr_slice){accept, WSR_ACCEPT_LEN}))
