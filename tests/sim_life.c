@@ -430,6 +430,61 @@ static void a_connect_that_hangs_ends_at_its_deadline(void **unused)
     one_close(&o);
 }
 
+/* How long until the peer has read a Close and, right behind it, the end of the stream. */
+static uint64_t end_after_ns(struct one *o, int peer)
+{
+    const uint64_t from_ns = sim_now_ns();
+    uint8_t in[256];
+    ptrdiff_t n;
+    while ((n = sim_peer_read(peer, in, sizeof in)) == -EAGAIN && sim_now_ns() - from_ns < SECOND)
+        one_poll(o, MS);
+    assert_true(n > 0);
+    assert_int_equal(in[0], 0x88);
+    assert_int_equal(sim_peer_read(peer, in, sizeof in), 0);
+    return sim_now_ns() - from_ns;
+}
+
+/* The kernel holds the last Close back until the end of the stream is there to go with it: they arrive together, and at once. */
+static void a_close_and_the_end_behind_it_arrive_together(void **unused)
+{
+    (void)unused;
+    static const uint8_t normal[] = {1000 >> 8, 1000 & 0xff}, wrong[] = {0x83, 0};
+    for (unsigned fails = 0; fails < 2; fails++) {
+        struct one o;
+        sim_reset(40 + fails);
+        one_open(&o, NULL);
+        int peer = one_peer(&o);
+        if (fails)
+            assert_int_equal(sim_peer_write(peer, wrong, sizeof wrong), sizeof wrong);
+        else
+            one_peer_frame(peer, 0x88, normal, sizeof normal);
+        assert_in_range(end_after_ns(&o, peer), 0, 10 * MS);
+        sim_peer_close(peer);
+        one_poll(&o, MS);
+        assert_int_equal(o.closed, 1);
+        one_close(&o);
+    }
+}
+
+/* What does not end the stream is not held back: a first Close leaves at once. */
+static void a_close_that_is_not_the_end_does_not_wait(void **unused)
+{
+    (void)unused;
+    struct one o;
+    uint8_t in[64];
+    sim_reset(42);
+    one_open(&o, NULL);
+    int peer = one_peer(&o);
+    assert_int_equal(wsr_close(o.engine, o.conn, 1000, SLICE("bye")), WSR_OK);
+    one_poll(&o, MS);
+    assert_int_equal(sim_peer_read(peer, in, sizeof in), 2 + 2 + 3);
+    assert_int_equal(sim_peer_read(peer, in, sizeof in), -EAGAIN);
+    sim_peer_close(peer);
+    one_poll(&o, MS);
+    assert_int_equal(o.closed, 1);
+    one_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +502,8 @@ int main(void)
         cmocka_unit_test(a_drain_without_a_deadline_waits),
         cmocka_unit_test(a_failing_accept_is_not_spun_upon),
         cmocka_unit_test(an_id_is_stale_from_closed_on),
+        cmocka_unit_test(a_close_and_the_end_behind_it_arrive_together),
+        cmocka_unit_test(a_close_that_is_not_the_end_does_not_wait),
         cmocka_unit_test(a_connect_that_hangs_ends_at_its_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1202,6 +1202,24 @@ static void a_send_error_in_the_handshake_ends_it_in_time(void **unused)
     free_ok(&talk);
 }
 
+/*
+ * The transport may hold back what ends the stream until its end is there, and nothing else: a client's Close that answers, say,
+ * has nothing behind it, since the server ends TCP first.
+ */
+static void only_what_ends_the_stream_is_called_its_end(void **unused)
+{
+    (void)unused;
+    for (unsigned client = 0; client < 2; client++) {
+        for (unsigned state = WSR_CS_OPEN; state < WSR_CS_COUNT; state++) {
+            struct wsr_endpoint ep = {.flags = client ? WSR_EP_MASKS : 0, .close = {.state = (uint8_t)state}};
+            const bool servers = state == WSR_CS_RECEIVED || state == WSR_CS_FAILED;
+            assert_int_equal(wsr_endpoint_ends(&ep), state == WSR_CS_LAST || (servers && !client));
+            ep.flags |= WSR_EP_SHUTDOWN;
+            assert_true(wsr_endpoint_ends(&ep));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1243,6 +1261,7 @@ int main(void)
         cmocka_unit_test(a_half_closing_peer_gets_its_answer),
         cmocka_unit_test(a_failure_before_open_sends_no_frame),
         cmocka_unit_test(a_send_error_in_the_handshake_ends_it_in_time),
+        cmocka_unit_test(only_what_ends_the_stream_is_called_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

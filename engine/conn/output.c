@@ -28,7 +28,9 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
         return;
     if (takes_off && (c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
         wsr_keepalive_flies(&c->ep, wsr_sys_now_ns());
-    if (wsr_ring_send(engine->ring, c->fd, WSR_TAG(WSR_OP_SEND, wsr_conn_id(c)), slices, n) == 0)
+    const uint64_t tag = WSR_TAG(WSR_OP_SEND, wsr_conn_id(c));
+    const bool last = wsr_endpoint_ends(&c->ep); /* a Close and the FIN behind it are one packet then: two cost both ends more */
+    if ((last ? wsr_ring_send_last(engine->ring, c->fd, tag, slices, n) : wsr_ring_send(engine->ring, c->fd, tag, slices, n)) == 0)
         c->armed |= WSR_ARMED_SEND;
     else
         wsr_conn_dirty(engine, c); /* tried again with the next kick */

@@ -194,6 +194,15 @@ void wsr_ending_flushed(struct wsr_endpoint *ep, uint64_t now_ns)
         step(ep, now_ns, WSR_CI_FLUSHED, 0, no_reason);
 }
 
+bool wsr_endpoint_ends(const struct wsr_endpoint *ep)
+{
+    if (wsr_close_is_open(&ep->close))
+        return (ep->flags & WSR_EP_SHUTDOWN) != 0; /* a handshake that failed */
+    struct wsr_close then = ep->close;
+    const unsigned actions = wsr_close_step(&then, WSR_CI_FLUSHED, 0, wsr_endpoint_role(ep));
+    return (actions & (WSR_CA_SHUT_DOWN | WSR_CA_REPORT)) != 0 || (ep->flags & WSR_EP_SHUTDOWN) != 0;
+}
+
 void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns)
 {
     ep->close_deadline_ns = UINT64_MAX;

@@ -254,6 +254,9 @@ void wsr_env_release(struct wsr_env *env);
 WSR_MUST_USE int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max);
 void wsr_env_fini(struct wsr_env *env);
 
+/* Is what is to be sent the last there is? Then the stream's end, or the transport's, follows as soon as it has been sent. */
+bool wsr_endpoint_ends(const struct wsr_endpoint *ep);
+
 /* --- between receive.c and ending.c --- */
 
 wsr_feed_fn wsr_receive_frames;  /* while open, and after our Close */

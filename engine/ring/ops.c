@@ -127,7 +127,7 @@ int wsr_ring_receive_stamped(struct wsr_ring *ring, int fd, uint64_t tag, bool w
     return 0;
 }
 
-int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)
+static int send_slices(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n, int flags)
 {
     assert(n >= 1 && n <= WSR_RING_SLICES_MAX);
     struct io_uring_sqe *sqe;
@@ -136,7 +136,7 @@ int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *
         return error;
     if (n == 1) { /* an entry's length has 32 bits, and a result 31: the rest goes with the next one */
         const size_t len = slices[0].len < SEND_BYTES_MAX ? slices[0].len : SEND_BYTES_MAX;
-        io_uring_prep_send(sqe, fd, slices[0].ptr, len, MSG_NOSIGNAL | MSG_WAITALL);
+        io_uring_prep_send(sqe, fd, slices[0].ptr, len, flags);
         return 0;
     }
     union wsr_ring_scratch *scratch = scratch_of(ring, sqe);
@@ -147,8 +147,18 @@ int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *
     }
     scratch->message.header.msg_iov = scratch->message.slices;
     scratch->message.header.msg_iovlen = n;
-    io_uring_prep_sendmsg(sqe, fd, &scratch->message.header, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_sendmsg(sqe, fd, &scratch->message.header, (unsigned)flags);
     return 0;
+}
+
+int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)
+{
+    return send_slices(ring, fd, tag, slices, n, MSG_NOSIGNAL | MSG_WAITALL);
+}
+
+int wsr_ring_send_last(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n)
+{
+    return send_slices(ring, fd, tag, slices, n, MSG_NOSIGNAL | MSG_WAITALL | MSG_MORE);
 }
 
 int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len)

@@ -92,6 +92,11 @@ WSR_MUST_USE int wsr_ring_receive_stamped(struct wsr_ring *ring, int fd, uint64_
 /* Sends all of up to WSR_RING_SLICES_MAX slices in order (MSG_WAITALL, MSG_NOSIGNAL); res may still be short. One at a time per socket. */
 #define WSR_RING_SLICES_MAX 16u
 WSR_MUST_USE int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
+/*
+ * The same, where the stream's end follows (shutdown or close) as soon as it has completed: its last packet waits for that, and
+ * then carries it. If it does not follow, the packet leaves by itself after some 200 ms.
+ */
+WSR_MUST_USE int wsr_ring_send_last(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
 WSR_MUST_USE int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len);
 WSR_MUST_USE int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag);   /* stays armed: readable */
 WSR_MUST_USE int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag); /* CLOCK_MONOTONIC; completes with res -ETIME */

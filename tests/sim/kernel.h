@@ -39,6 +39,7 @@ struct sim_side {
     int reset;             /* errno that the next operation gets, once */
     bool dead;             /* reset has arrived */
     bool shut;             /* this end writes no more */
+    bool holds;            /* the last bytes that this end has written wait for what follows (MSG_MORE) */
     bool gone;             /* its owner has closed it */
     union wsr_address address;
     struct sim_side *next; /* in a backlog */
@@ -83,6 +84,7 @@ struct sim_op {
     uint8_t opcode;
     enum sim_state state;
     bool queued; /* is in the work list, whatever its state */
+    bool more; /* MSG_MORE */
     bool multishot, wait_all, select, connected;
     uint32_t len;
     unsigned slices_n;
@@ -174,7 +176,7 @@ struct sim_side *sim_backlog_take(struct sim_file *listener);
 struct sim_side *sim_other(struct sim_side *side);
 bool sim_readable(const struct sim_side *side);
 bool sim_writable(struct sim_side *side);
-size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len); /* how many fitted */
+size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len, bool more); /* how many fitted; more: they may wait for what follows */
 size_t sim_read(struct sim_side *side, uint8_t *bytes, size_t len);
 int sim_take_error(struct sim_side *side); /* a reset not told yet: its errno; else 0 */
 void sim_side_shut(struct sim_side *side);

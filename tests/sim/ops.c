@@ -247,6 +247,7 @@ static void take_slices(struct sim_op *op, const struct io_uring_sqe *sqe)
     }
     for (unsigned i = 0; i < op->slices_n; i++)
         op->total += op->slices[i].iov_len;
+    op->more = (sqe->msg_flags & MSG_MORE) != 0;
     op->wait_all = (sqe->msg_flags & MSG_WAITALL) != 0;
     op->checksum = checksum(op);
     if ((sqe->msg_flags & MSG_NOSIGNAL) == 0)

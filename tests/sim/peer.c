@@ -89,7 +89,7 @@ ptrdiff_t sim_peer_write(int peer, const void *bytes, size_t len)
     struct sim_side *side = side_of(peer);
     if (side->shut || side->dead)
         return -EPIPE;
-    return (ptrdiff_t)sim_write(side, bytes, len);
+    return (ptrdiff_t)sim_write(side, bytes, len, false);
 }
 
 ptrdiff_t sim_peer_read(int peer, void *bytes, size_t cap)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define HANDSHAKE_AGAIN_NS 200000000u /* a full backlog: the last ACK is dropped and tried again */
+#define HELD_NS 200000000u            /* how long MSG_MORE holds back what nothing follows */
 
 static struct sim_file *free_files;
 static struct sim_link *free_links;
@@ -319,7 +320,20 @@ static void tell(const struct sim_side *side, const uint8_t *bytes, size_t len)
         sim_on_bytes(ntohs(connector->address.in4.sin_port), side == connector, bytes, len);
 }
 
-size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len)
+/* What was written is on its way, or waits for more of it. A whole segment would not wait; here everything does. */
+static void push(struct sim_side *side, bool more)
+{
+    struct sim_side *to = sim_other(side);
+    side->holds = more;
+    if (!more) {
+        send_event(SIM_EVENT_ARRIVE, to, to->written);
+        return;
+    }
+    to->link->refs++;
+    sim_event(SIM_EVENT_ARRIVE, sim_world.now_ns + HELD_NS, to, to->written);
+}
+
+size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len, bool more)
 {
     struct sim_side *to = sim_other(side);
     if (to->gone) { /* taken by our own stack; the answer is a reset */
@@ -329,14 +343,16 @@ size_t sim_write(struct sim_side *side, const uint8_t *bytes, size_t len)
         return len;
     }
     size_t room = (size_t)(to->link->cap - (to->written - to->read));
-    if (len > room)
+    if (len > room) {
         len = room;
+        more = false;
+    }
     if (len == 0)
         return 0;
     tell(side, bytes, len);
     sim_stats.bytes_sent += len;
     put(to, bytes, len);
-    send_event(SIM_EVENT_ARRIVE, to, to->written);
+    push(side, more);
     return len;
 }
 
@@ -379,6 +395,8 @@ void sim_side_shut(struct sim_side *side)
         return;
     side->shut = true;
     struct sim_side *to = sim_other(side);
+    if (side->holds)
+        push(side, false);
     to->fin_sent = true;
     if (!to->gone)
         send_event(SIM_EVENT_FIN, to, 0);

@@ -97,7 +97,8 @@ static void push_bytes(struct sim_op *op, struct sim_side *side, uint64_t most)
         }
         size_t want = len - (size_t)skip;
         want = want < most ? want : (size_t)most;
-        size_t n = sim_write(side, (const uint8_t *)op->slices[i].iov_base + skip, want);
+        bool rest = op->done + want == op->total;
+        size_t n = sim_write(side, (const uint8_t *)op->slices[i].iov_base + skip, want, op->more && rest);
         op->done += n;
         most -= n;
         skip = 0;
