@@ -129,7 +129,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: attack soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
+.PHONY: attack netns soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
 	bench-echo bench-simd bench-frame bench-deflate bench bench-net install uninstall clean help
 
 ##@ Build
@@ -248,6 +248,10 @@ sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel, and build/MODE/sim: 
 
 attack: all ## ten kinds of attack on wsring serve, and what a valid client saw meanwhile (loopback, about three minutes)
 	@tests/attack $(B) $(ARGS)
+
+netns: all ## a network that fails, in namespaces: loss, black holes, resets, throttles ...; who finds out when (about two minutes)
+	@tools/setup.sh netns
+	@tests/netns/lab $(B) $(ARGS)
 
 MINUTES ?= 60
 soak: all $(B)/bench/soak ## CONNECTIONS (10000) for MINUTES (60) at RATE (20000): fails for a leak, a loss, an unclean end; build/MODE/soak/report.svg

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/setup.sh - installs what is missing for one purpose, by name, with apt (and npm for peers that only npm has).
 #
-#   tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh
+#   tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak
 #
 # It looks for what is really used (a command, a header, a module), not for packages, so a host that got them elsewhere is left
 # alone. When nothing is missing it changes nothing and needs neither root nor a network. `build` never pulls in what only tests
@@ -20,6 +20,7 @@ fail() { printf 'setup %s: %s\n' "$purpose" "$*" >&2; exit 1; }
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_file() { [ -e "$1" ]; }
+has_sbin() { PATH=$PATH:/usr/sbin:/sbin has_command "$1"; } # which a user's path need not have
 has_python() { [ -x "$python" ] && "$python" -c "import $1" >/dev/null 2>&1; }
 has_header() { has_command "$cc" && printf '#include <%s>\n' "$1" | "$cc" -E -x c - >/dev/null 2>&1; }
 has_cxx_header() { has_command g++ && printf '#include <%s>\n' "$1" | g++ -E -x c++ - >/dev/null 2>&1; }
@@ -89,8 +90,18 @@ needs_test()
     need microsocks has_command microsocks
     need nodejs has_command node
     need tshark has_command tshark
+    needs_netns
     need chromium has_command chromium
     needs_npm tests/peers
+}
+
+needs_netns()
+{
+    needs_build
+    need iproute2 has_sbin ip
+    need nftables has_sbin nft
+    need util-linux has_command unshare
+    need python3-websockets has_python websockets
 }
 
 needs_bench()
@@ -207,8 +218,8 @@ install_npm_peers()
 }
 
 case $purpose in
-build | test | bench | coverage | fuzz | lint | neon | fresh | soak) ;;
-*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|fresh|soak" >&2; exit 2 ;;
+build | test | bench | coverage | fuzz | lint | neon | netns | fresh | soak) ;;
+*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak" >&2; exit 2 ;;
 esac
 
 changed=0
