@@ -81,7 +81,7 @@ static void take_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
     const uint64_t left = c->ep.in->left;
     const size_t of_message = left < body ? (size_t)left : body;
     const uint8_t *rest = chunk->data + of_message;
-    if (body > of_message && wsr_input_keep(engine, c, rest, body - of_message) < 0)
+    if (body > of_message && wsr_input_keep(engine, c, rest, body - of_message, NULL) < 0)
         wsr_endpoint_fail(&c->ep, batch->now_ns, WSR_ENOMEM);
     else if (of_message > 0)
         wsr_endpoint_filled(&c->ep, batch, of_message);

@@ -321,8 +321,8 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
 
 /* The peer's stream is over: told at once, or when the backlog is worked off. */
 void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno);
-/* Keeps a copy behind what is kept already. */
-WSR_MUST_USE int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len);
+/* Keeps a copy behind what is kept already. stamp: of the receive it came with; NULL: it had none. */
+WSR_MUST_USE int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len, const wsr_receive_stamp *stamp);
 
 /* ---- direct.c ---- */
 

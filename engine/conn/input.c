@@ -16,7 +16,7 @@
 /* A connection may take this part of a batch before others have had their turn. */
 #define QUOTA_PART 4u
 
-/* Beyond this the peer is stopped by TCP: what was under way already still comes in. */
+/* Memory beyond which the peer is stopped by TCP: what was under way already still comes in. */
 #define BACKLOG_BYTES_MAX ((size_t)256 << 10)
 
 static int receive(wsr_engine *engine, const struct wsr_connection *c, uint64_t tag, bool wait_first)
@@ -38,20 +38,22 @@ void wsr_input_arm(wsr_engine *engine, struct wsr_connection *c, bool wait_first
         c->state |= WSR_CONN_FULL, wsr_conn_pending(engine, c); /* the ring refuses for now: tried again with the backlog */
 }
 
-int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len)
+int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len, const wsr_receive_stamp *stamp)
 {
     struct wsr_chunk **last = &c->backlog;
     size_t total = len;
     while (*last != NULL) {
-        total += (*last)->len;
-        if ((*last)->next == NULL && wsr_chunk_room(*last) >= len)
+        total += (size_t)((*last)->end - (*last)->bytes);
+        if ((*last)->next == NULL && wsr_chunk_room(*last) >= len && !c->stamps)
             break;
         last = &(*last)->next;
     }
     if (*last == NULL) {
-        *last = wsr_pool_get(&engine->env.pool, len);
+        *last = wsr_pool_get(&engine->env.pool, len + (c->stamps ? sizeof *stamp : 0));
         if (*last == NULL)
             return WSR_ENOMEM;
+        if (c->stamps) /* then each chunk is of one receive */
+            wsr_stamp_keep(*last, stamp);
     }
     memcpy((*last)->data + (*last)->len, p, len);
     (*last)->len += len;
@@ -111,14 +113,14 @@ void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
         wsr_conn_pending(engine, c);
 }
 
-/* Bytes for the endpoint: what it does not take now is copied. */
-static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, wsr_span in)
+/* Bytes for the endpoint, received with that stamp: what it does not take now is copied. */
+static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, wsr_span in, const wsr_receive_stamp *stamp)
 {
     size_t took = 0;
     if (c->backlog == NULL && may_feed(c))
         took = wsr_endpoint_take(&c->ep, share, in.ptr, in.len);
     if (took < in.len && !wsr_endpoint_is_over(&c->ep)) {
-        if (wsr_input_keep(engine, c, in.ptr + took, in.len - took) < 0)
+        if (wsr_input_keep(engine, c, in.ptr + took, in.len - took, stamp) < 0)
             wsr_endpoint_fail(&c->ep, share->now_ns, WSR_ENOMEM);
         if (may_feed(c))
             wsr_conn_pending(engine, c);
@@ -126,15 +128,16 @@ static void feed(wsr_engine *engine, struct wsr_batch *share, struct wsr_connect
 }
 
 /* What the front made of the bytes that came. */
-static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, struct wsr_front_input input)
+static void feed_decrypted(wsr_engine *engine, struct wsr_batch *share, struct wsr_connection *c, struct wsr_front_input input,
+                           const wsr_receive_stamp *stamp)
 {
     if (input.carried != NULL) {
         if (!wsr_endpoint_is_over(&c->ep))
-            feed(engine, share, c, (wsr_span){input.carried->data, input.carried->len});
+            feed(engine, share, c, (wsr_span){input.carried->data, input.carried->len}, stamp);
         wsr_env_retire(&engine->env, input.carried); /* events may point into it */
     }
     if (input.rest.len > 0 && !wsr_endpoint_is_over(&c->ep))
-        feed(engine, share, c, input.rest);
+        feed(engine, share, c, input.rest, stamp);
     if (input.ended && (c->state & WSR_CONN_ENDED) == 0)
         wsr_input_ended(engine, share, c, 0);
 }
@@ -153,11 +156,11 @@ static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
     if (in.len == 0)
         ; /* it was the PROXY header's */
     else if (c->front == NULL)
-        feed(engine, &share, c, in);
+        feed(engine, &share, c, in, completion->stamp);
     else if (!wsr_endpoint_is_over(&c->ep)) {
         const struct wsr_front_input input = wsr_front_take(engine, c, in);
         data_last = input.data_last;
-        feed_decrypted(engine, &share, c, input);
+        feed_decrypted(engine, &share, c, input, completion->stamp);
     }
     batch->n = share.n;
     if (completion->stamp != NULL)
@@ -176,7 +179,7 @@ int wsr_input_prefix(wsr_engine *engine, struct wsr_connection *c, wsr_slice pre
     if (took == prefix.len || wsr_endpoint_is_over(&c->ep))
         return WSR_OK;
     wsr_conn_pending(engine, c);
-    return wsr_input_keep(engine, c, prefix.ptr + took, prefix.len - took);
+    return wsr_input_keep(engine, c, prefix.ptr + took, prefix.len - took, NULL);
 }
 
 static void starve(wsr_engine *engine, struct wsr_connection *c)
@@ -233,7 +236,10 @@ bool wsr_input_pending(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
     struct wsr_batch share = share_of(batch);
     while (c->backlog != NULL && may_feed(c) && !batch_is_full(engine, &share)) {
         struct wsr_chunk *chunk = c->backlog;
+        const struct wsr_stamp_mark mark = wsr_stamp_mark(&share, c);
         size_t took = wsr_endpoint_take(&c->ep, &share, chunk->data, chunk->len);
+        if (c->stamps)
+            wsr_stamp_late(&share, c, mark, chunk);
         chunk->data += took;
         chunk->len -= took;
         if (chunk->len > 0 && !wsr_endpoint_is_over(&c->ep))
@@ -270,7 +276,7 @@ void wsr_input_shake(wsr_engine *engine, struct wsr_batch *batch)
     struct wsr_chunk *chunk = wsr_front_turn(c);
     if (chunk != NULL) {
         struct wsr_batch share = share_of(batch);
-        feed_decrypted(engine, &share, c, wsr_front_take_now(engine, c, (wsr_span){chunk->data, chunk->len}));
+        feed_decrypted(engine, &share, c, wsr_front_take_now(engine, c, (wsr_span){chunk->data, chunk->len}), NULL);
         wsr_env_retire(&engine->env, chunk); /* events may point into it */
         batch->n = share.n;
     }

@@ -45,3 +45,16 @@ void wsr_stamp_events(const struct wsr_batch *batch, const struct wsr_connection
         event->token = (uintptr_t)stamp;
     }
 }
+
+void wsr_stamp_keep(struct wsr_chunk *chunk, const wsr_receive_stamp *stamp)
+{
+    *(wsr_receive_stamp *)(void *)chunk->bytes = stamp != NULL ? *stamp : (wsr_receive_stamp){0, 0};
+    chunk->start = chunk->data = chunk->bytes + sizeof *stamp;
+}
+
+void wsr_stamp_late(const struct wsr_batch *batch, const struct wsr_connection *c, struct wsr_stamp_mark mark, const struct wsr_chunk *chunk)
+{
+    const wsr_receive_stamp *stamp = (const wsr_receive_stamp *)(const void *)chunk->bytes;
+    if (stamp->realtime_ns != 0 || stamp->hardware_ns != 0)
+        wsr_stamp_events(batch, c, mark, stamp, false);
+}

@@ -7,7 +7,7 @@
 
 #include "conn/engine.h"
 
-/* Readies the engine for connections with stamps; for every call that may make one. Returns 0, or as wsr_ring_open_stamped. */
+/* Readies the engine for connections with stamps; for whatever may make one. Returns 0, or as wsr_ring_open_stamped. */
 WSR_MUST_USE int wsr_stamps_open(wsr_engine *engine);
 
 /* How far a batch and a connection's frames are, before bytes are given to it. */
@@ -27,5 +27,10 @@ static inline struct wsr_stamp_mark wsr_stamp_mark(const struct wsr_batch *batch
  */
 void wsr_stamp_events(const struct wsr_batch *batch, const struct wsr_connection *c, struct wsr_stamp_mark mark,
                       const wsr_receive_stamp *stamp, bool data_last);
+
+/* Bytes that have to wait: their stamp, NULL if they have none, is laid into their empty chunk, before them. */
+void wsr_stamp_keep(struct wsr_chunk *chunk, const wsr_receive_stamp *stamp);
+/* wsr_stamp_events for bytes of such a chunk: shared, for the rest of their receive was delivered before them or will be behind. */
+void wsr_stamp_late(const struct wsr_batch *batch, const struct wsr_connection *c, struct wsr_stamp_mark mark, const struct wsr_chunk *chunk);
 
 #endif

@@ -83,9 +83,9 @@ WSR_MUST_USE int wsr_ring_accept(struct wsr_ring *ring, int fd, uint64_t tag); /
 WSR_MUST_USE int wsr_ring_receive(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first);
 /*
  * Receives with the kernel's time stamps, from a socket that has them switched on (wsr_socket_options.receive_stamps), into plain
- * buffers of their own, as each begins with what the kernel says of it. Those are mapped by the first open_stamped, as the others
- * are: 4 MiB. It returns 0, WSR_ENOMEM, WSR_EMEMLOCK, WSR_EHUGEPAGES, WSR_ESYS (EOPNOTSUPP: not without multishot), and must have
- * returned 0 before the first receive_stamped.
+ * buffers of their own, as each begins with what the kernel says of it: as many and as large as config says for buffers that are not
+ * incremental. Those are mapped by the first open_stamped, which must have returned 0 before the first receive_stamped; else it returns
+ * WSR_ENOMEM, WSR_EMEMLOCK, WSR_EHUGEPAGES, WSR_ECONFIG (buffer_bytes is less than 128), WSR_ESYS (EOPNOTSUPP: not without multishot).
  */
 WSR_MUST_USE int wsr_ring_open_stamped(struct wsr_ring *ring);
 WSR_MUST_USE int wsr_ring_receive_stamped(struct wsr_ring *ring, int fd, uint64_t tag, bool wait_first);

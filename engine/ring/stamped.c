@@ -16,9 +16,6 @@
 
 #include <linux/errqueue.h>
 
-#define BUFFERS 256u
-#define BUFFER_BYTES 16384u
-
 #define CONTROL_BYTES CMSG_SPACE(sizeof(struct scm_timestamping))
 #define HEAD_BYTES ((uint32_t)(sizeof(struct io_uring_recvmsg_out) + CONTROL_BYTES))
 
@@ -28,9 +25,11 @@ int wsr_ring_open_stamped(struct wsr_ring *ring)
 {
     if (ring->stamped.n > 0)
         return 0;
+    if (ring->stamped_bytes <= HEAD_BYTES)
+        return WSR_ECONFIG;
     int error = ring->multishot ? 0 : -EOPNOTSUPP;
     if (error == 0) {
-        const int refusal = wsr_arena_map(&ring->stamped, ring->allocator, BUFFERS, BUFFER_BYTES, ring->arena.how);
+        const int refusal = wsr_arena_map(&ring->stamped, ring->allocator, ring->stamped_n, ring->stamped_bytes, ring->arena.how);
         if (refusal < 0)
             return refusal;
         error = wsr_arena_register(&ring->stamped, &ring->io, WSR_GROUP_STAMPED, ring->arena.n, false);

@@ -82,6 +82,7 @@ static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *confi
         wsr_arena_close(&ring->arena, true);
         return error;
     }
+    complete_buffers(config, false, &ring->stamped_n, &ring->stamped_bytes);
     ring->multishot = (config->without & WSR_RING_WITHOUT_MULTISHOT) == 0;
     ring->cq_head = *ring->io.cq.khead;
     report->incremental = ring->arena.incremental;

@@ -33,6 +33,7 @@ struct wsr_ring {
     bool multishot;
     struct wsr_arena arena;
     struct wsr_arena stamped; /* of receives with time stamps; n 0: there were none yet */
+    unsigned stamped_n, stamped_bytes; /* what it will have */
     struct wsr_oneshot oneshot; /* used where !multishot */
     union wsr_ring_scratch *scratch; /* one for each SQ entry */
     uint64_t accept_tags[WSR_RING_ACCEPTS_KEPT];

@@ -44,13 +44,13 @@ enum {
     WSR_EVENT_SUCCESSOR = 16, /* OPEN: it takes the place of the connection whose wsr_conn is in token (wsr_succeed) */
     /*
      * MESSAGE, CHUNK, PING, PONG, where wsr_socket_options.receive_stamps asked for it: wsr_event_stamp is the stamp of the receive
-     * that brought its last byte. Without: the kernel gave none, or the event was not made from what was just received (it had to
-     * wait for room in a batch, for a resume, for a handshake).
+     * that brought its last byte. Without: the kernel gave none, or that byte came with a handshake's or somebody else had read it
+     * (wsr_adopt_fd).
      */
     WSR_EVENT_STAMPED = 32,
     /*
      * STAMPED: more than the end of this one frame came with that receive (other messages, which have the same stamp, or part of
-     * one), or lay behind it. The stamp is the newest segment's, so this event's may have come earlier.
+     * one), or lay behind it, or the bytes had to wait. The stamp is the newest segment's, so this event's may have come earlier.
      */
     WSR_EVENT_STAMP_SHARED = 64
 };

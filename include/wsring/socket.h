@@ -30,8 +30,8 @@ typedef struct wsr_socket_options {
  * brings several (WSR_EVENT_STAMP_SHARED), all but the last may have been there earlier, and none later. CLOCK_REALTIME now, less
  * realtime_ns, is what the host itself added: the kernel's TCP, the wait for this thread, the library.
  *
- * A socket of another kind than TCP has no stamps. The first listener or connection that asks for them has the engine map
- * 4 MiB of receive buffers for all that do; WSR_ESYS with EOPNOTSUPP: not with WSR_WITHOUT_MULTISHOT.
+ * A socket of another kind than TCP has no stamps. The first listener or connection that asks for them has the engine map receive
+ * buffers for all that do, 4 MiB if wsr_config does not say otherwise. Refused with WSR_ESYS and EOPNOTSUPP: WSR_WITHOUT_MULTISHOT.
  */
 typedef struct wsr_receive_stamp {
     uint64_t realtime_ns; /* CLOCK_REALTIME when the driver handed it to the kernel; 0: the kernel did not say */
