@@ -1,5 +1,5 @@
 /*
- * tests/sim/buffers.c - the buffer ring as the kernel treats it: picks at the head, consumes whole buffers or, where it is
+ * tests/sim/buffers.c - the buffer rings as the kernel treats them: picks at the head, consumes whole buffers or, where it is
  * incremental, moves the entry's address and length along; and checks what the application gives back.
  */
 #include "base/mark.h"
@@ -18,40 +18,42 @@ static uint16_t flags_of(const struct io_uring_buf_reg *reg)
 int sim_buffers_register(struct sim_ring *ring, const struct io_uring_buf_reg *reg)
 {
     uint16_t flags = flags_of(reg);
-    if (reg->bgid != 0 || ring->buffer_ring != NULL)
+    if (reg->bgid >= SIM_GROUPS || ring->groups[reg->bgid].shared != NULL)
         return -EEXIST;
     if (reg->ring_entries == 0 || (reg->ring_entries & (reg->ring_entries - 1)) != 0 || reg->ring_entries > 32768)
         return -EINVAL;
     if ((reg->ring_addr & 4095u) != 0 || (flags & ~WSR_PBUF_RING_INC) != 0 || (flags != 0 && sim_knobs.no_incremental))
         return -EINVAL;
-    ring->buffers = calloc(reg->ring_entries, sizeof *ring->buffers);
-    if (ring->buffers == NULL)
+    struct sim_buffer_group *group = &ring->groups[reg->bgid];
+    group->buffers = calloc(reg->ring_entries, sizeof *group->buffers);
+    if (group->buffers == NULL)
         return -ENOMEM;
-    ring->buffer_ring = (struct io_uring_buf_ring *)(uintptr_t)reg->ring_addr;
-    ring->buffer_entries = reg->ring_entries;
-    ring->incremental = flags != 0;
-    ring->buffer_head = ring->buffer_seen = 0;
+    group->shared = (struct io_uring_buf_ring *)(uintptr_t)reg->ring_addr;
+    group->entries = reg->ring_entries;
+    group->first = reg->bgid > 0 ? group[-1].first + group[-1].entries : 0;
+    group->incremental = flags != 0;
+    group->head = group->seen = 0;
     return 0;
 }
 
-static struct io_uring_buf *entry_at(const struct sim_ring *ring, uint16_t position)
+static struct io_uring_buf *entry_at(const struct sim_buffer_group *group, uint16_t position)
 {
-    return &ring->buffer_ring->bufs[position & (ring->buffer_entries - 1)];
+    return &group->shared->bufs[position & (group->entries - 1)];
 }
 
-void sim_buffers_look(struct sim_ring *ring)
+static void look(const struct sim_ring *ring, struct sim_buffer_group *group)
 {
-    if (ring->buffer_ring == NULL)
+    if (group->shared == NULL)
         return;
-    uint16_t tail = ring->buffer_ring->tail;
-    unsigned there = (uint16_t)(tail - ring->buffer_head);
-    if (there > ring->buffer_entries)
-        sim_violation("ring %u: %u buffers in a buffer ring of %u", ring->index, there, ring->buffer_entries);
-    for (; ring->buffer_seen != tail; ring->buffer_seen++) {
-        const struct io_uring_buf *entry = entry_at(ring, ring->buffer_seen);
-        if (entry->bid >= ring->buffer_entries)
-            sim_violation("ring %u: buffer %u of %u given", ring->index, entry->bid, ring->buffer_entries);
-        struct sim_buffer *buffer = &ring->buffers[entry->bid];
+    uint16_t tail = group->shared->tail;
+    unsigned there = (uint16_t)(tail - group->head);
+    if (there > group->entries)
+        sim_violation("ring %u: %u buffers in a buffer ring of %u", ring->index, there, group->entries);
+    for (; group->seen != tail; group->seen++) {
+        const struct io_uring_buf *entry = entry_at(group, group->seen);
+        if (entry->bid - group->first >= group->entries)
+            sim_violation("ring %u: buffer %u given, and the %u of its group begin with %u", ring->index, entry->bid, group->entries, group->first);
+        struct sim_buffer *buffer = &group->buffers[entry->bid - group->first];
         if (buffer->kernels)
             sim_violation("ring %u: buffer %u given back while the kernel has it", ring->index, entry->bid);
         if (buffer->known && (buffer->addr != entry->addr || buffer->len != entry->len))
@@ -68,30 +70,38 @@ void sim_buffers_look(struct sim_ring *ring)
     }
 }
 
-uint8_t *sim_buffers_pick(struct sim_ring *ring, uint32_t *len, unsigned *buffer)
+void sim_buffers_look(struct sim_ring *ring)
 {
-    sim_buffers_look(ring);
-    if (ring->buffer_ring == NULL || ring->buffer_ring->tail == ring->buffer_head)
+    for (unsigned i = 0; i < SIM_GROUPS; i++)
+        look(ring, &ring->groups[i]);
+}
+
+uint8_t *sim_buffers_pick(struct sim_ring *ring, unsigned of, uint32_t *len, unsigned *buffer)
+{
+    struct sim_buffer_group *group = &ring->groups[of];
+    look(ring, group);
+    if (group->shared == NULL || group->shared->tail == group->head)
         return NULL;
-    const struct io_uring_buf *entry = entry_at(ring, ring->buffer_head);
+    const struct io_uring_buf *entry = entry_at(group, group->head);
     if (*len == 0 || *len > entry->len)
         *len = entry->len;
     *buffer = entry->bid;
     return (uint8_t *)(uintptr_t)entry->addr;
 }
 
-bool sim_buffers_commit(struct sim_ring *ring, uint32_t len)
+bool sim_buffers_commit(struct sim_ring *ring, unsigned of, uint32_t len)
 {
-    struct io_uring_buf *entry = entry_at(ring, ring->buffer_head);
-    struct sim_buffer *buffer = &ring->buffers[entry->bid];
+    struct sim_buffer_group *group = &ring->groups[of];
+    struct io_uring_buf *entry = entry_at(group, group->head);
+    struct sim_buffer *buffer = &group->buffers[entry->bid - group->first];
     buffer->filled += len;
-    if (ring->incremental) {
+    if (group->incremental) {
         entry->addr += len;
         entry->len -= len;
         if (entry->len > 0)
             return true;
     }
     buffer->kernels = false;
-    ring->buffer_head++;
+    group->head++;
     return false;
 }

@@ -116,6 +116,7 @@ static void begin(const struct chaos_config *config)
     listen.deflate.on = chaos.deflates;
     listen.backlog = sim_chance(20) ? 1 : 0; /* who finds no room tries again */
     listen.tls = config->server_tls;
+    listen.socket.receive_stamps = chaos.server_stamps = chaos_can_stamp(&chaos.server) && sim_chance(30);
     wsr_listener listener;
     if (wsr_listen(chaos.server.engine, &listen, &listener) != WSR_OK)
         sim_violation("the server cannot listen");

@@ -11,6 +11,7 @@
  *   - what is on the wire is whole frames, masked by clients alone, and nothing behind a Close
  *   - OPEN before anything else, CLOSED once and last; an id is stale from then on, whoever has its slot
  *   - event data does not change before the next poll
+ *   - a time stamp was asked for, is not from later than now, and none goes back
  *   - memory stays under its limit; buffers, chunks, slots, descriptors and allocations are all back at the end
  *   - a peer that lives is not given up for its silence, also when the application was away for ten idle limits
  *   - where nothing was done to a connection, it ends clean at both ends, with nothing lost
@@ -39,6 +40,7 @@ struct chaos_stats {
     uint64_t messages_sent, messages_got, message_bytes, chunks, undelivered, unconfirmed;
     uint64_t pings, pauses, closes, aborts, stale_ids, flushes, writables, sleeps, jumps, half_closes, peer_resets, crowded;
     uint64_t allocations, allocations_failed, slots_reused;
+    uint64_t stamped, stamps_shared; /* events */
     uint64_t causes[CHAOS_ERRORS]; /* of CLOSED */
 };
 extern struct chaos_stats chaos_stats;
@@ -82,6 +84,8 @@ struct chaos_end {
     uint64_t sent_bytes, got_bytes;
     size_t chunk_at;       /* bytes of a streamed message that came */
     bool chunk_open;
+    bool stamps;           /* its receives are to bring time stamps */
+    uint64_t stamp_ns;     /* the last one */
     wsr_close_record record;
 };
 
@@ -132,6 +136,7 @@ struct chaos_world {
     bool hostile;          /* calls and operations fail */
     bool sleeper;          /* the server's application goes away for long */
     bool deflates;
+    bool server_stamps;    /* all of its connections ask for time stamps; of the client's some do */
     bool drained, winding_down, in_batch;
     unsigned naps, at_once, cap, flush_percent, messages_max;
     size_t size_max;
@@ -149,6 +154,7 @@ bool chaos_app_turn(struct chaos_side *side); /* polls once and sees what came; 
 void chaos_app_acts(struct chaos_end *end);
 
 /* chaos_life.c */
+bool chaos_can_stamp(const struct chaos_side *side);
 bool chaos_life_begin(void);  /* another connection; false: none could be begun */
 void chaos_life_play(struct chaos_life *life);
 void chaos_life_over(struct chaos_life *life); /* an end of it was told CLOSED, or its scripted peer is gone */
@@ -161,6 +167,7 @@ void chaos_wire_watch(void);
 
 /* chaos_ledger.c */
 void chaos_ledger_closed(struct chaos_end *end);    /* its record against what its application saw */
+void chaos_ledger_stamp(struct chaos_end *end, const wsr_event *event);
 void chaos_ledger_life(const struct chaos_life *life); /* both ends are closed */
 void chaos_ledger_step(const struct chaos_side *side);
 void chaos_ledger_end(const struct chaos_side *side);  /* nothing is connected any more */

@@ -358,6 +358,7 @@ static void see(struct chaos_side *side, const wsr_event *ev)
         return;
     if (end->closed)
         sim_violation("event %u behind CLOSED", ev->type);
+    chaos_ledger_stamp(end, ev);
     if (ev->type == WSR_EVENT_OPEN)
         see_open(end);
     else if (!end->open)

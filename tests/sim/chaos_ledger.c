@@ -24,6 +24,28 @@ void chaos_ledger_closed(struct chaos_end *end)
     chaos_stats.unconfirmed += r->messages_unconfirmed;
 }
 
+void chaos_ledger_stamp(struct chaos_end *end, const wsr_event *event)
+{
+    const wsr_receive_stamp *stamp = wsr_event_stamp(event);
+    const bool received = event->type == WSR_EVENT_MESSAGE || event->type == WSR_EVENT_CHUNK || event->type == WSR_EVENT_PING ||
+                          event->type == WSR_EVENT_PONG;
+    if (stamp == NULL) {
+        if ((event->flags & WSR_EVENT_STAMP_SHARED) != 0)
+            sim_violation("an event shares a stamp that it does not have");
+        return;
+    }
+    if (!end->stamps || !received)
+        sim_violation("event %u has a stamp%s", event->type, end->stamps ? "" : ", and none was asked for");
+    if (stamp->realtime_ns > sim_now_ns() || stamp->realtime_ns < end->stamp_ns)
+        sim_violation("a stamp of %llu, now it is %llu, and the last was %llu", (unsigned long long)stamp->realtime_ns,
+                      (unsigned long long)sim_now_ns(), (unsigned long long)end->stamp_ns);
+    if (stamp->hardware_ns != 0 && stamp->hardware_ns != stamp->realtime_ns + SIM_HARDWARE_NS)
+        sim_violation("a card's stamp of %llu beside one of %llu", (unsigned long long)stamp->hardware_ns, (unsigned long long)stamp->realtime_ns);
+    end->stamp_ns = stamp->realtime_ns;
+    chaos_stats.stamped++;
+    chaos_stats.stamps_shared += (event->flags & WSR_EVENT_STAMP_SHARED) != 0;
+}
+
 /* Accepted is: on the wire, or in the record; and only what is on the wire can have come. */
 static void one_way(const struct chaos_end *from, const struct chaos_wire *wire, const struct chaos_end *to)
 {

@@ -77,6 +77,12 @@ static enum chaos_plan pick_plan(void)
     return plans[sim_below(chaos.config->perfect ? n - 4 : n)];
 }
 
+/* Rings without multishot receive without stamps, and say so. */
+bool chaos_can_stamp(const struct chaos_side *side)
+{
+    return (side->engine->config.ring_without & WSR_WITHOUT_MULTISHOT) == 0;
+}
+
 static bool connect_client(struct chaos_life *life, uint16_t port)
 {
     wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
@@ -90,6 +96,7 @@ static bool connect_client(struct chaos_life *life, uint16_t port)
     config.connect_timeout_ns = config.tls_timeout_ns = 3600 * CHAOS_SECOND;
     config.user = &life->client;
     config.deflate.on = chaos.deflates && sim_chance(70);
+    config.socket.receive_stamps = life->client.stamps = chaos_can_stamp(&chaos.client) && sim_chance(30);
     config.deflate.send_takeover = config.deflate.receive_takeover = sim_chance(30);
     const int error = wsr_connect(chaos.client.engine, &config, &life->client.conn);
     if (error == WSR_OK)
@@ -110,6 +117,7 @@ bool chaos_life_begin(void)
     life->plan = pick_plan();
     life->peer = -1;
     life->client.life = life->server.life = life;
+    life->server.stamps = chaos.server_stamps;
     life->client.to_send = (unsigned)sim_below(chaos.messages_max);
     life->server.to_send = (unsigned)sim_below(chaos.messages_max);
     life->script = (unsigned)sim_below(STRANGER_SCRIPTS);

@@ -123,7 +123,8 @@ static void forget(struct sim_ring *ring)
     sim_world.rings_n--;
     sim_world.busy_rings -= ring->work_n > 0;
     free(ring->memory);
-    free(ring->buffers);
+    for (unsigned i = 0; i < SIM_GROUPS; i++)
+        free(ring->groups[i].buffers);
     ring->next = free_rings;
     free_rings = ring;
 }
@@ -212,8 +213,10 @@ int io_uring_register_eventfd(struct io_uring *io, int fd)
 void sim_unmapped(const void *ptr, size_t bytes)
 {
     for (const struct sim_ring *ring = sim_world.rings; ring != NULL; ring = ring->next) {
-        const uint8_t *at = (const uint8_t *)ring->buffer_ring;
-        if (at >= (const uint8_t *)ptr && at < (const uint8_t *)ptr + bytes)
-            sim_violation("ring %u: its arena is unmapped while it lives", ring->index);
+        for (unsigned i = 0; i < SIM_GROUPS; i++) {
+            const uint8_t *at = (const uint8_t *)ring->groups[i].shared;
+            if (at >= (const uint8_t *)ptr && at < (const uint8_t *)ptr + bytes)
+                sim_violation("ring %u: its arena is unmapped while it lives", ring->index);
+        }
     }
 }

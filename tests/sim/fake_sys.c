@@ -64,9 +64,10 @@ static bool port_is_free(uint16_t port, bool reuse_port)
 
 int wsr_sys_set_options(int fd, const wsr_socket_options *options)
 {
-    (void)open_file(fd, "setsockopt");
-    (void)options;
-    return 0;
+    struct sim_file *file = open_file(fd, "setsockopt");
+    const int error = options->receive_stamps ? sim_injected(SIM_OPTION) : 0;
+    file->stamps = options->receive_stamps && error == 0;
+    return -error;
 }
 
 int wsr_sys_adopt(int fd, bool listening, const wsr_socket_options *options)
@@ -91,7 +92,7 @@ int wsr_sys_bind(int fd, const union wsr_address *address, socklen_t len)
 
 int wsr_sys_listen_with(const union wsr_address *address, socklen_t len, int backlog, bool reuse_port, const wsr_socket_options *options)
 {
-    (void)len, (void)options;
+    (void)len;
     int error = sim_injected(SIM_LISTEN);
     if (error != 0)
         return -error;
@@ -109,7 +110,11 @@ int wsr_sys_listen_with(const union wsr_address *address, socklen_t len, int bac
     file->local.in4.sin_port = htons(port);
     file->reuse_port = reuse_port;
     file->backlog_max = backlog > 0 ? (unsigned)backlog : 1;
-    return file->fd;
+    error = wsr_sys_set_options(file->fd, options);
+    if (error == 0)
+        return file->fd;
+    sim_file_close(file);
+    return error;
 }
 
 int wsr_sys_local_address(int fd, union wsr_address *out)

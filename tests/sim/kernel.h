@@ -4,7 +4,7 @@
  *   world.c      seed, clock, events to come, injected failures, violations
  *   stream.c     descriptors, connections and their bytes
  *   ops.c        operations: submitted, armed, woken, completed    tries.c  what each does in its turn
- *   buffers.c    the buffer ring
+ *   buffers.c    the buffer rings                            recvmsg.c  what a recvmsg lays before its bytes
  *   fake_uring.c entering, work, completions                     fake_setup.c  opening and registering
  *   fake_sys.c   ring/sys.h        fake_resolve.c  ring/resolve.h        peer.c  scripted peers
  */
@@ -34,6 +34,7 @@ struct sim_side {
     struct sim_file *file; /* the socket; NULL while in a backlog, or a scripted peer's */
     uint8_t *bytes;        /* a ring of link->cap bytes */
     uint64_t written, arrived, read; /* stream offsets: put in by the other end, here, taken */
+    uint64_t arrived_at_ns; /* the newest of what arrived */
     uint64_t last_at;      /* nothing that is sent arrives before what was sent earlier */
     bool fin_sent, fin_arrived;
     int reset;             /* errno that the next operation gets, once */
@@ -61,6 +62,7 @@ struct sim_file {
     unsigned sends;
     union wsr_address local; /* a listener's, or an unconnected socket's family */
     bool reuse_port;
+    bool stamps; /* SO_TIMESTAMPING */
     unsigned backlog_n, backlog_max;
     struct sim_side *backlog_first, *backlog_last;
     uint64_t count; /* an eventfd's */
@@ -87,6 +89,8 @@ struct sim_op {
     bool more; /* MSG_MORE */
     bool multishot, wait_all, select, connected;
     uint32_t len;
+    uint32_t control_bytes; /* of a recvmsg */
+    uint8_t group;          /* of the buffers that a receive takes */
     unsigned slices_n;
     struct iovec slices[SIM_SLICES_MAX];
     uint64_t total, done, checksum;
@@ -111,6 +115,17 @@ struct sim_buffer {
     bool known, kernels;
 };
 
+#define SIM_GROUPS 2u
+
+/* A buffer ring. The numbers of a group's buffers follow those of the group before: completions do not name the group. */
+struct sim_buffer_group {
+    struct io_uring_buf_ring *shared; /* NULL: none is registered */
+    unsigned entries, first;
+    uint16_t head, seen; /* next to fill; how far the tail was looked at */
+    bool incremental;
+    struct sim_buffer *buffers;
+};
+
 struct sim_ring {
     struct io_uring *io;
     struct sim_file *file;
@@ -126,11 +141,7 @@ struct sim_ring {
     unsigned work_n, work_cap;
     struct sim_overflow *overflow;
     unsigned overflow_first, overflow_n, overflow_cap;
-    struct io_uring_buf_ring *buffer_ring;
-    unsigned buffer_entries;
-    uint16_t buffer_head, buffer_seen; /* next to fill; how far the tail was looked at */
-    bool incremental;
-    struct sim_buffer *buffers;
+    struct sim_buffer_group groups[SIM_GROUPS];
     struct sim_ring *next;
 };
 
@@ -205,9 +216,13 @@ void sim_op_try(struct sim_op *op);
 
 /* buffers.c */
 int sim_buffers_register(struct sim_ring *ring, const struct io_uring_buf_reg *reg);
-uint8_t *sim_buffers_pick(struct sim_ring *ring, uint32_t *len, unsigned *buffer);  /* NULL: none */
-bool sim_buffers_commit(struct sim_ring *ring, uint32_t len);                       /* true: the kernel keeps the rest */
+uint8_t *sim_buffers_pick(struct sim_ring *ring, unsigned group, uint32_t *len, unsigned *buffer); /* NULL: none */
+bool sim_buffers_commit(struct sim_ring *ring, unsigned group, uint32_t len);                      /* true: the kernel keeps the rest */
 void sim_buffers_look(struct sim_ring *ring);                                       /* checks what was given back */
+
+/* recvmsg.c */
+uint32_t sim_recvmsg_head(const struct sim_op *op); /* bytes before those received; 0: op is a plain receive */
+void sim_recvmsg_write(const struct sim_op *op, uint8_t *head, uint32_t payload_len);
 
 /* fake_uring.c, fake_setup.c */
 struct sim_ring *sim_ring_of(const struct io_uring *io);

@@ -17,7 +17,8 @@ static const struct {
     enum sim_call call;
     const char *name;
 } kinds[] = {
-    {IORING_OP_RECV, SIM_RECEIVE, "receive"}, {IORING_OP_SEND, SIM_SEND, "send"},      {IORING_OP_SENDMSG, SIM_SEND, "sendmsg"},
+    {IORING_OP_RECV, SIM_RECEIVE, "receive"}, {IORING_OP_RECVMSG, SIM_RECEIVE, "recvmsg"},
+    {IORING_OP_SEND, SIM_SEND, "send"},       {IORING_OP_SENDMSG, SIM_SEND, "sendmsg"},
     {IORING_OP_ACCEPT, SIM_ACCEPT, "accept"}, {IORING_OP_CONNECT, SIM_CONNECT, "connect"},
     {IORING_OP_POLL_ADD, SIM_POLL, "poll"},   {IORING_OP_TIMEOUT, SIM_TIMER, "timer"}, {IORING_OP_ASYNC_CANCEL, SIM_CANCEL, "cancel"},
 };
@@ -256,6 +257,18 @@ static void take_slices(struct sim_op *op, const struct io_uring_sqe *sqe)
         sim_violation("two sends at once on descriptor %d", op->file->fd);
 }
 
+/* Of recvmsg only what stays armed and brings control data is of use to a ring. */
+static void take_control(struct sim_op *op, const struct io_uring_sqe *sqe)
+{
+    const struct msghdr *header = (const struct msghdr *)(uintptr_t)sqe->addr;
+    op->multishot = true;
+    op->group = (uint8_t)sqe->buf_group;
+    op->control_bytes = (uint32_t)header->msg_controllen;
+    if ((sqe->flags & IOSQE_BUFFER_SELECT) == 0 || sqe->buf_group >= SIM_GROUPS || (sqe->ioprio & IORING_RECV_MULTISHOT) == 0 ||
+        header->msg_namelen != 0 || header->msg_iovlen != 0)
+        sim_violation("a recvmsg that does not stay armed, without buffers, or of more than control data");
+}
+
 static void take_deadline(struct sim_op *op, const struct io_uring_sqe *sqe)
 {
     const struct __kernel_timespec *deadline = (const struct __kernel_timespec *)(uintptr_t)sqe->addr;
@@ -275,6 +288,9 @@ static void prepare(struct sim_op *op, const struct io_uring_sqe *sqe)
         op->len = sqe->len;
         if ((sqe->flags & IOSQE_BUFFER_SELECT) == 0 || sqe->buf_group != 0 || (op->multishot && sqe->len != 0))
             sim_violation("a receive without buffers of group 0");
+        break;
+    case IORING_OP_RECVMSG:
+        take_control(op, sqe);
         break;
     case IORING_OP_SEND:
     case IORING_OP_SENDMSG:
@@ -320,7 +336,7 @@ void sim_op_submit(struct sim_ring *ring, const struct io_uring_sqe *sqe)
     prepare(op, sqe);
     if (op->opcode == IORING_OP_TIMEOUT) {
         take_deadline(op, sqe);
-    } else if (op->opcode == IORING_OP_RECV && (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) {
+    } else if ((op->opcode == IORING_OP_RECV || op->opcode == IORING_OP_RECVMSG) && (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) {
         sim_op_arm(op);
     } else if (op->opcode != IORING_OP_ASYNC_CANCEL && op->opcode != IORING_OP_CONNECT && sim_chance(sim_knobs.delay_percent)) {
         schedule(op);

@@ -42,6 +42,7 @@ static const struct row faults[] = {
     {"clocks that jumped by more than a second", WORLD(jumps)},
     {"applications away for up to ten idle limits", WORLD(sleeps)},
     {"allocations refused", WORLD(allocations_failed)},
+    {"time stamps left out of a receive, or cut off", HOST(stamps_missing)},
 };
 
 static const struct row deeds[] = {
@@ -50,6 +51,8 @@ static const struct row deeds[] = {
     {"  undelivered, as records say", WORLD(undelivered)},
     {"  unconfirmed, as records say", WORLD(unconfirmed)},
     {"chunks of streamed messages", WORLD(chunks)},
+    {"events with a time stamp", WORLD(stamped)},
+    {"  that others have too, or may", WORLD(stamps_shared)},
     {"connections opened, both ends counted", WORLD(opened)},
     {"connections that ended clean at both ends", WORLD(clean)},
     {"closes", WORLD(closes)},

@@ -35,6 +35,9 @@ struct sim_knobs {
     uint8_t reorder_percent;      /* batches of completions that come in any order between sockets */
     uint8_t interrupt_percent;    /* waits ended by a signal */
     uint8_t partial_submit_percent; /* submits of which the kernel takes only a part */
+    uint8_t no_stamp_percent;     /* receives with time stamps that bring none */
+    uint8_t cut_stamp_percent;    /* ... or one that is cut off (MSG_CTRUNC) */
+    uint8_t hardware_percent;     /* stamps that have the card's too: SIM_HARDWARE_NS later than the kernel's, by its own clock */
     /* the host */
     uint32_t fds_max;      /* open descriptors at most; 0: 65000 */
     bool no_incremental;   /* as before 6.12 */
@@ -51,6 +54,7 @@ enum sim_call {
     SIM_RECEIVE, SIM_SEND, SIM_ACCEPT, SIM_CONNECT, SIM_POLL, SIM_TIMER, SIM_CANCEL, /* operations, when they would complete */
     SIM_OPERATION,                                                                    /* any of those */
     SIM_SETUP, SIM_REGISTER, SIM_ENTER, SIM_MAP, SIM_SOCKET, SIM_LISTEN, SIM_EVENTFD, SIM_RESERVE, SIM_SHUTDOWN, SIM_RESOLVE,
+    SIM_OPTION, /* switching time stamps on */
     SIM_CALLS
 };
 
@@ -62,6 +66,7 @@ struct sim_stats {
     uint64_t reordered, interrupts, partial_submits, cancelled, cancelled_partly, cancelled_late, resets, refused, emfile, injected, closed_armed;
     uint64_t backlogs_full;
     uint64_t connections, buffers_returned;
+    uint64_t stamps_missing; /* receives that were to bring one and brought none, or part of one */
 };
 extern struct sim_stats sim_stats;
 
@@ -76,7 +81,9 @@ uint64_t sim_random(void);
 uint64_t sim_below(uint64_t n);
 bool sim_chance(unsigned percent);
 
+/* Both clocks of the host: CLOCK_REALTIME is not set, so stamps of receives are by this one too. */
 uint64_t sim_now_ns(void);
+#define SIM_HARDWARE_NS UINT64_C(37000000000)
 
 /* Moves the clock to the next thing that happens and lets it happen. False: nothing is to come. */
 bool sim_advance(void);

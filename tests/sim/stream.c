@@ -440,8 +440,10 @@ void sim_side_event(enum sim_event_type type, struct sim_side *side, uint64_t ar
     case SIM_EVENT_ARRIVE:
         if (argument > side->written)
             argument = side->written; /* cut off by the sender's reset */
-        if (argument > side->arrived && !side->dead)
+        if (argument > side->arrived && !side->dead) {
             side->arrived = argument;
+            side->arrived_at_ns = sim_world.now_ns;
+        }
         break;
     case SIM_EVENT_FIN:
         side->fin_arrived = !side->dead;
@@ -467,5 +469,6 @@ struct sim_file *sim_accept(struct sim_file *listener)
         return NULL;
     file->side = sim_backlog_take(listener);
     file->side->file = file;
+    file->stamps = listener->stamps;
     return file;
 }

@@ -32,9 +32,30 @@ static bool goes_on(struct sim_op *op, int32_t res, uint32_t cflags)
     return false;
 }
 
+/*
+ * Receives up to len bytes into a buffer that has room for them and, before them, what a recvmsg says. Returns how many bytes of the
+ * buffer that took, 0 where none were received: after the bytes comes the end, for good if it was a FIN, or a reset (*error), told once.
+ */
+static uint32_t fill(const struct sim_op *op, uint8_t *to, uint32_t len, size_t *received, int *error)
+{
+    struct sim_side *side = op->file->side;
+    const uint32_t head = sim_recvmsg_head(op);
+    wsr_mark_open(to, head + len); /* nobody else may write there */
+    *received = sim_read(side, to + head, len);
+    *error = *received == 0 && !side->fin_arrived ? sim_take_error(side) : 0;
+    uint32_t filled = (uint32_t)*received;
+    if (head > 0 && *error == 0) { /* it says in a buffer, too, that it is the end */
+        sim_recvmsg_write(op, to, filled);
+        filled += head;
+    }
+    wsr_mark_closed(to + filled, head + len - filled);
+    return filled;
+}
+
 static void try_receive(struct sim_op *op)
 {
     struct sim_side *side = op->file->side;
+    const uint32_t head = sim_recvmsg_head(op);
     for (unsigned retry = 0;; retry++) {
         if (side == NULL) {
             end(op, -ENOTCONN);
@@ -42,13 +63,18 @@ static void try_receive(struct sim_op *op)
         }
         uint32_t len = op->len;
         unsigned buffer;
-        uint8_t *to = sim_buffers_pick(op->ring, &len, &buffer); /* before it looks for bytes, so ENOBUFS needs none */
+        uint8_t *to = sim_buffers_pick(op->ring, op->group, &len, &buffer); /* before it looks for bytes, so ENOBUFS needs none */
         if (to == NULL || (sim_readable(side) && sim_chance(sim_knobs.enobufs_percent))) {
             sim_stats.enobufs += to == NULL;
             sim_stats.enobufs_false += to != NULL;
             end(op, -ENOBUFS);
             return;
         }
+        if (len <= head) { /* io_recvmsg_prep_multishot: and the buffer stays where it is */
+            end(op, -EFAULT);
+            return;
+        }
+        len -= head;
         if (!sim_readable(side)) {
             op->state = SIM_WAITING;
             return;
@@ -63,20 +89,19 @@ static void try_receive(struct sim_op *op)
             sim_stats.short_reads += most < len;
             len = most < len ? most : len;
         }
-        wsr_mark_open(to, len); /* nobody else may write there */
-        size_t n = sim_read(side, to, len);
-        wsr_mark_closed(to + n, len - n);
-        if (n == 0) { /* after the bytes: the end, for good if it was a FIN, or a reset, told once */
-            end(op, side->fin_arrived ? 0 : -sim_take_error(side));
+        size_t received;
+        const uint32_t filled = fill(op, to, len, &received, &error);
+        uint32_t cflags = filled > 0 ? IORING_CQE_F_BUFFER | buffer << IORING_CQE_BUFFER_SHIFT : 0;
+        if (filled > 0 && sim_buffers_commit(op->ring, op->group, filled))
+            cflags |= WSR_CQE_F_BUF_MORE;
+        if (received == 0) {
+            sim_op_end(op, error != 0 ? -error : (int32_t)filled, cflags);
             return;
         }
-        uint32_t cflags = IORING_CQE_F_BUFFER | buffer << IORING_CQE_BUFFER_SHIFT;
-        if (sim_buffers_commit(op->ring, (uint32_t)n))
-            cflags |= WSR_CQE_F_BUF_MORE;
         bool more_there = side->arrived > side->read;
         if (more_there)
             cflags |= IORING_CQE_F_SOCK_NONEMPTY;
-        if (!goes_on(op, (int32_t)n, cflags))
+        if (!goes_on(op, (int32_t)filled, cflags))
             return;
         if (!more_there || retry >= RETRIES_MAX || sim_chance(sim_knobs.delay_percent)) {
             sim_op_arm(op);
@@ -270,6 +295,7 @@ void sim_op_try(struct sim_op *op)
 {
     switch (op->opcode) {
     case IORING_OP_RECV:
+    case IORING_OP_RECVMSG:
         try_receive(op);
         break;
     case IORING_OP_SEND:
