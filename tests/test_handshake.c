@@ -16,6 +16,7 @@
 
 #include "lib/box.h"
 #include "lib/vectors.h"
+#include "proto/aside.h"
 #include "proto/handshake.h"
 #include "proto/http.h"
 
@@ -390,7 +391,7 @@ static void an_open_endpoint_is_free_of_it(void **unused)
         box_flush(&box, 0);
         box_feed_text(&box, 1, role == WSR_SERVER ? REQUEST : ANSWER);
         assert_true((box.ep.flags & WSR_EP_OPEN) != 0);
-        assert_null(box.ep.handshake);
+        assert_null(wsr_aside(&box.ep, WSR_ASIDE_HANDSHAKE));
         assert_int_equal(box.env.pool.out_bytes, 0);
         box_close(&box);
     }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "lib/pm.h"
-#include "proto/endpoint.h"
+#include "proto/permessage.h"
 
 #define RSV1_TEXT 0xC1
 
@@ -144,8 +144,8 @@ static void off_on_either_side_is_off(void **unused)
         struct pair pair;
         pair_open(&pair, i == 1 ? &on : &off, i == 2 ? &on : &off);
         assert_int_equal(converse(&pair, 50, SIZE_MAX), 0);
-        assert_null(pair.end[WSR_SERVER].ep->deflate);
-        assert_null(pair.end[WSR_CLIENT].ep->deflate);
+        assert_null(wsr_permessage_of(pair.end[WSR_SERVER].ep));
+        assert_null(wsr_permessage_of(pair.end[WSR_CLIENT].ep));
         for (int role = WSR_SERVER; role <= WSR_CLIENT; role++) {
             pm_feed_frame(&pair.end[role], RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
             pm_expect_failed(&pair.end[role], WSR_ERSV, 1002);

@@ -360,7 +360,7 @@ static void open_in(struct wsr_env *env, struct wsr_endpoint *ep, const wsr_endp
     assert_int_equal(wsr_endpoint_init(ep, env, config, 1), WSR_OK);
     assert_int_equal(wsr_endpoint_take(ep, &batch, (uint8_t *)text, (size_t)len), (size_t)len);
     assert_int_equal(batch.n, 1);
-    assert_non_null(ep->deflate);
+    assert_non_null(wsr_permessage_of(ep));
     wsr_env_release(env);
 }
 
@@ -501,7 +501,7 @@ static bool run_failing(wsr_role role, bool takeover, uint8_t level, unsigned lo
     int error = talk_open(&talk, &config);
     bool declined = false;
     if (error == WSR_OK && talk.is_open) {
-        declined = talk.ep->deflate == NULL;
+        declined = wsr_permessage_of(talk.ep) == NULL;
         talk.seen.len = 0;
         for (unsigned i = 0; i < 4; i++) {
             error = pm_send_bytes(&talk, WSR_TEXT, p, 300 + 500 * i);
@@ -554,7 +554,7 @@ static void without_memory_the_extension_is_declined(void **unused)
         wsr_endpoint_config config = pm_config_of(true);
         struct talk talk = {.role = WSR_SERVER, .now_ns = 1, .extensions = "permessage-deflate"};
         talk.heap.fail_at = at;
-        if (talk_open(&talk, &config) == WSR_OK && talk.is_open && talk.ep->deflate == NULL) {
+        if (talk_open(&talk, &config) == WSR_OK && talk.is_open && wsr_permessage_of(talk.ep) == NULL) {
             declined++;
             pm_feed_frame(&talk, RSV1_TEXT, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
             pm_expect_failed(&talk, WSR_ERSV, 1002);

@@ -82,7 +82,7 @@ static void chunks_have_the_room_asked_for(void **unused)
             assert_ptr_equal(chunk->data, chunk->bytes);
             assert_ptr_equal(chunk->start, chunk->bytes);
             assert_int_equal(chunk->len, 0);
-            assert_false(chunk->sealed);
+            assert_int_equal(chunk->kind, 0);
             assert_int_equal((uintptr_t)chunk->bytes % 16, 0);
             size_t size = size_of(chunk);
             assert_int_equal(pool.out_bytes, size);
@@ -115,7 +115,7 @@ static void a_steady_state_allocates_nothing(void **unused)
         for (unsigned i = 0; i < 3; i++)
             chunks[i] = wsr_pool_get(&pool, sizes[i]);
         for (unsigned i = 0; i < 3; i++) {
-            chunks[i]->sealed = true; /* must not outlive the chunk's stay in the pool */
+            chunks[i]->kind = 1; /* must not outlive the chunk's stay in the pool */
             chunks[i]->data += 10;
             wsr_pool_put(&pool, chunks[i]);
         }

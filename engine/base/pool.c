@@ -125,7 +125,7 @@ struct wsr_chunk *wsr_pool_get(struct wsr_pool *pool, size_t bytes)
     chunk->holders = 1;
     chunk->start = chunk->data = chunk->bytes;
     chunk->len = 0;
-    chunk->sealed = false;
+    chunk->kind = 0;
     return chunk;
 }
 

@@ -23,7 +23,7 @@ struct wsr_chunk {
     uint8_t *end;           /* end of the memory */
     uint32_t holders;       /* it goes back to the pool with the last of them; while there are others, nobody changes its bytes */
     uint8_t size_class;
-    bool sealed;            /* not frames (a handshake): nothing may be appended */
+    uint8_t kind;           /* the holder's: what it is */
     uint8_t headroom[WSR_CHUNK_HEADROOM];   /* before the bytes: a frame's header may stand here */
     uint8_t bytes[];        /* 64 bytes from the chunk's start */
 };

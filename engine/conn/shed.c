@@ -48,10 +48,7 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
     size_t bytes = list_bytes(ep->out.flying) + list_bytes(ep->out.queue) + list_bytes(ep->out.lane) + list_bytes(c->backlog);
     if (ep->in != NULL)
         bytes += chunk_bytes(ep->in->memory) + chunk_bytes(ep->in->message) + chunk_bytes(ep->in->control);
-    bytes += chunk_bytes(ep->record) + chunk_bytes(ep->answer);
-    if (ep->deflate != NULL)
-        bytes += chunk_bytes(ep->deflate->memory) + wsr_permessage_bytes(ep);
-    return bytes + wsr_front_memory_bytes(c);
+    return bytes + list_bytes(ep->aside) + wsr_permessage_bytes(ep) + wsr_front_memory_bytes(c);
 }
 
 /* ---- 1. ---- */

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "proto/aside.h"
 #include "proto/endpoint.h"
 #include "proto/frame.h"
 #include "proto/handshake.h"
@@ -21,13 +22,14 @@
  */
 static wsr_close_record *record_of(struct wsr_endpoint *ep)
 {
-    if (ep->record == NULL) {
-        ep->record = wsr_pool_get(&ep->env->pool, sizeof(wsr_close_record) + DETAIL_CAP);
-        if (ep->record == NULL)
-            return NULL;
-        memset(ep->record->bytes, 0, sizeof(wsr_close_record));
-    }
-    return (wsr_close_record *)ep->record->bytes;
+    wsr_close_record *record = wsr_aside(ep, WSR_ASIDE_RECORD);
+    if (record != NULL)
+        return record;
+    struct wsr_chunk *chunk = wsr_pool_get(&ep->env->pool, sizeof *record + DETAIL_CAP);
+    if (chunk == NULL)
+        return NULL;
+    wsr_aside_put(ep, WSR_ASIDE_RECORD, chunk);
+    return memset(chunk->bytes, 0, sizeof *record);
 }
 
 static void note_reason(struct wsr_endpoint *ep, wsr_slice reason)
@@ -320,9 +322,9 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     wsr_event *event = wsr_endpoint_emit(ep, batch, lost == WSR_LOST_FOR_NOW ? WSR_EVENT_RECONNECTING : WSR_EVENT_CLOSED, shown.ptr, shown.len);
     event->close_code = record->code;
     event->error = record->cause;
-    if (ep->record != NULL)
-        wsr_env_retire(env, ep->record);
-    ep->record = NULL;
+    struct wsr_chunk *chunk = wsr_aside_take(ep, WSR_ASIDE_RECORD);
+    if (chunk != NULL)
+        wsr_env_retire(env, chunk);
     wsr_refusal_retire(ep);
     const unsigned told = lost == WSR_LOST_FOR_NOW ? WSR_EP_LOST : WSR_EP_CLOSED;
     ep->flags = (uint16_t)((ep->flags | told) & ~(unsigned)WSR_EP_OWES_CLOSED);

@@ -151,9 +151,10 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep)
     wsr_permessage_close(ep);
     wsr_outbox_free(&ep->out, &ep->env->pool);
     wsr_refusal_free(ep);
-    if (ep->record != NULL)
-        wsr_pool_put(&ep->env->pool, ep->record);
-    ep->record = NULL;
+    struct wsr_chunk *record = wsr_aside_take(ep, WSR_ASIDE_RECORD);
+    if (record != NULL)
+        wsr_pool_put(&ep->env->pool, record);
+    assert(ep->aside == NULL);
 }
 
 void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns)
@@ -268,7 +269,7 @@ static int queue_message(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice p
     struct wsr_chunk *deflated = NULL;
     uint8_t first = (uint8_t)((unsigned)opcode & 0x0F);
     wsr_slice wire = payload;
-    if (ep->deflate != NULL && (opcode == WSR_TEXT || opcode == WSR_BINARY))
+    if (wsr_permessage_of(ep) != NULL && (opcode == WSR_TEXT || opcode == WSR_BINARY))
         wsr_permessage_deflate(ep, payload, &deflated);
     if (deflated != NULL) {
         first |= WSR_RSV1;
@@ -308,7 +309,7 @@ int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice p
     if (error < 0)
         return error;
     struct wsr_chunk *chunk = NULL;
-    if (payload.len >= FORWARD_BYTES_MIN && ep->deflate == NULL && (ep->flags & WSR_EP_MASKS) == 0)
+    if (payload.len >= FORWARD_BYTES_MIN && wsr_permessage_of(ep) == NULL && (ep->flags & WSR_EP_MASKS) == 0)
         chunk = take_retired(ep->env, payload);
     if (chunk == NULL)
         return queue_message(ep, opcode, payload, 0);

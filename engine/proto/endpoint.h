@@ -18,7 +18,6 @@
 
 struct wsr_consume;
 struct wsr_deflate_ops;
-struct wsr_handshake;
 struct wsr_inflate_ops;
 struct wsr_permessage;
 struct wsr_shared_deflater;
@@ -136,10 +135,7 @@ struct wsr_endpoint {
 
     struct wsr_outbox out;
     struct wsr_close close;
-    struct wsr_chunk *record;     /* a wsr_close_record with reason and caller in it; NULL while there is neither */
-    struct wsr_handshake *handshake; /* NULL once open */
-    struct wsr_permessage *deflate;  /* NULL where permessage-deflate was not agreed on */
-    struct wsr_chunk *answer;     /* a client's: what the server said in place of 101 (proto/refusal.c); NULL: nothing */
+    struct wsr_chunk *aside;      /* what there mostly is not (proto/aside.h); NULL: nothing of it */
 
     uint64_t opened_ns;           /* the transport's opening; UINT64_MAX: it is not there yet */
     uint64_t received_ns;         /* last input */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/admission.h"
+#include "proto/aside.h"
 #include "proto/permessage.h"
 #include "proto/refusal.h"
 #include "proto/upgrade.h"
@@ -17,9 +18,9 @@
 #define HEADERS_CAP 128u     /* the most that wsr_limits.headers_max may say */
 #define FIXED_BYTES_MAX 512u /* the fixed part of any head written here, and a refusal as a whole */
 
+/* The texts it points to stand behind it. */
 struct wsr_handshake {
     struct wsr_http_scan scan;
-    struct wsr_chunk *memory; /* holds this struct, and the texts it points to behind it */
     struct wsr_chunk *head;   /* what has come of the peer's head; NULL: nothing yet */
     struct wsr_chunk *shown;  /* the wsr_request that a REQUEST event points to */
     wsr_slice subprotocols;   /* a server's spoken, a client's offered */
@@ -32,12 +33,16 @@ struct wsr_handshake {
 
 static size_t feed_head(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len);
 
+static struct wsr_handshake *handshake_of(const struct wsr_endpoint *ep)
+{
+    return wsr_aside(ep, WSR_ASIDE_HANDSHAKE);
+}
+
 void wsr_handshake_free(struct wsr_endpoint *ep)
 {
-    struct wsr_handshake *handshake = ep->handshake;
+    struct wsr_handshake *handshake = handshake_of(ep);
     if (handshake == NULL)
         return;
-    ep->handshake = NULL;
     /* What an event of this batch may point to outlives us until the batch is over. */
     struct wsr_chunk *seen[2] = {handshake->head, handshake->shown};
     for (unsigned i = 0; i < 2; i++) {
@@ -46,12 +51,15 @@ void wsr_handshake_free(struct wsr_endpoint *ep)
         else if (seen[i] != NULL)
             wsr_pool_put(&ep->env->pool, seen[i]);
     }
-    wsr_pool_put(&ep->env->pool, handshake->memory);
+    wsr_pool_put(&ep->env->pool, wsr_aside_take(ep, WSR_ASIDE_HANDSHAKE));
 }
 
 bool wsr_handshake_waits(const struct wsr_endpoint *ep)
 {
-    return ep->handshake != NULL && ep->handshake->waits && ep->feed == feed_head;
+    if (ep->feed != feed_head)
+        return false;
+    const struct wsr_handshake *handshake = handshake_of(ep);
+    return handshake != NULL && handshake->waits;
 }
 
 /* --- failing --- */
@@ -90,7 +98,7 @@ void wsr_handshake_timeout(struct wsr_endpoint *ep, uint64_t now_ns)
 /* The event is out: `shown` and the head live as long as its batch, the handshake is over. */
 static void open_frames(struct wsr_endpoint *ep, uint64_t now_ns, struct wsr_chunk *shown)
 {
-    ep->handshake->shown = shown;
+    handshake_of(ep)->shown = shown;
     wsr_handshake_free(ep);
     wsr_endpoint_opened(ep, now_ns);
 }
@@ -103,11 +111,12 @@ static int queue_accept(struct wsr_endpoint *ep, wsr_slice subprotocol, wsr_slic
         return WSR_ENOMEM;
     uint8_t text[WSR_DEFLATE_TEXT_MAX];
     struct wsr_http_out extensions = {text, sizeof text, 0};
-    if (ep->handshake->agreed.on)
-        wsr_deflate_write_answer(&extensions, &ep->handshake->agreed);
+    const struct wsr_handshake *handshake = handshake_of(ep);
+    if (handshake->agreed.on)
+        wsr_deflate_write_answer(&extensions, &handshake->agreed);
     assert(extensions.len <= sizeof text);
     struct wsr_http_out out = {chunk->data, wsr_chunk_room(chunk), 0};
-    wsr_upgrade_write_accept(&out, ep->handshake->accept, subprotocol, (wsr_slice){text, extensions.len}, headers);
+    wsr_upgrade_write_accept(&out, handshake->accept, subprotocol, (wsr_slice){text, extensions.len}, headers);
     assert(out.len <= out.cap);
     int error = wsr_outbox_raw(&ep->out, pool, (wsr_slice){chunk->data, out.len});
     wsr_pool_put(pool, chunk);
@@ -140,7 +149,7 @@ static struct wsr_chunk *show_request(struct wsr_endpoint *ep, const struct wsr_
 /* A server has a whole request. */
 static void answer_request(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
-    struct wsr_handshake *handshake = ep->handshake;
+    struct wsr_handshake *handshake = handshake_of(ep);
     wsr_header headers[HEADERS_CAP];
     struct wsr_http_head head;
     wsr_http_split(&head, WSR_HTTP_REQUEST, (wsr_slice){handshake->head->data, handshake->head->len}, headers, HEADERS_CAP);
@@ -204,8 +213,9 @@ static struct wsr_chunk *show_response(struct wsr_endpoint *ep, const wsr_respon
 /* The server said something other than 101. What it says is kept for the record, so its head outlives the handshake. */
 static void refused(struct wsr_endpoint *ep, uint64_t now_ns, const struct wsr_http_head *head)
 {
-    struct wsr_chunk *bytes = ep->handshake->head;
-    ep->handshake->head = NULL;
+    struct wsr_handshake *handshake = handshake_of(ep);
+    struct wsr_chunk *bytes = handshake->head;
+    handshake->head = NULL;
     fail(ep, now_ns, WSR_EREFUSED, head->status);
     ep->flags &= (uint16_t)~(unsigned)WSR_EP_SHUTDOWN; /* some servers take that for leaving, and stop in the middle */
     wsr_refusal_begin(ep, now_ns, bytes, head);
@@ -214,7 +224,7 @@ static void refused(struct wsr_endpoint *ep, uint64_t now_ns, const struct wsr_h
 /* A client has a whole answer. */
 static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
 {
-    struct wsr_handshake *handshake = ep->handshake;
+    struct wsr_handshake *handshake = handshake_of(ep);
     wsr_header headers[HEADERS_CAP];
     struct wsr_http_head head;
     wsr_http_split(&head, WSR_HTTP_RESPONSE, (wsr_slice){handshake->head->data, handshake->head->len}, headers, HEADERS_CAP);
@@ -255,7 +265,8 @@ static void take_answer(struct wsr_endpoint *ep, struct wsr_batch *batch)
 /* Keeps bytes of the head. Memory follows what has come: the pool's next size, twice the last, when one is full. */
 static int keep(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
 {
-    struct wsr_chunk *head = ep->handshake->head;
+    struct wsr_handshake *handshake = handshake_of(ep);
+    struct wsr_chunk *head = handshake->head;
     if (head == NULL)
         head = wsr_pool_get(&ep->env->pool, len);
     else if (wsr_chunk_room(head) < len)
@@ -264,7 +275,7 @@ static int keep(struct wsr_endpoint *ep, const uint8_t *p, size_t len)
         return WSR_ENOMEM;
     memcpy(head->data + head->len, p, len);
     head->len += len;
-    ep->handshake->head = head;
+    handshake->head = head;
     return WSR_OK;
 }
 
@@ -302,7 +313,7 @@ static size_t feed_head(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_
     size_t done = 0, used = 0;
     bool more = true;
     while (more && done < len) {
-        int scanned = wsr_http_scan(&ep->handshake->scan, p + done, len - done, &used);
+        int scanned = wsr_http_scan(&handshake_of(ep)->scan, p + done, len - done, &used);
         more = take_head(ep, batch, p + done, used, scanned);
         done += used;
     }
@@ -327,16 +338,16 @@ static bool text_slice(const char *text, wsr_slice *out)
     return true;
 }
 
-/* The state, with room for `extra` bytes behind it; NULL for no memory. */
+/* The state, beside the endpoint, with room for `extra` bytes behind it; NULL for no memory. */
 static struct wsr_handshake *make(struct wsr_endpoint *ep, enum wsr_http_kind kind, size_t extra)
 {
     struct wsr_chunk *memory = wsr_pool_get(&ep->env->pool, sizeof(struct wsr_handshake) + extra);
     if (memory == NULL)
         return NULL;
-    struct wsr_handshake *handshake = (struct wsr_handshake *)(void *)memory->data;
+    struct wsr_handshake *handshake = (struct wsr_handshake *)(void *)memory->bytes;
     memset(handshake, 0, sizeof *handshake);
-    handshake->memory = memory;
     wsr_http_scan_init(&handshake->scan, kind, ep->env->limits.header_bytes_max, ep->env->limits.headers_max);
+    wsr_aside_put(ep, WSR_ASIDE_HANDSHAKE, memory);
     return handshake;
 }
 
@@ -378,7 +389,6 @@ static int start_server(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
     handshake->origins = keep_text(&at, texts.origins);
     handshake->paths = keep_text(&at, texts.paths);
     handshake->deflate = config->deflate;
-    ep->handshake = handshake;
     return WSR_OK;
 }
 
@@ -427,14 +437,14 @@ static int start_client(struct wsr_endpoint *ep, const wsr_endpoint_config *conf
         return WSR_ERANDOM;
     wsr_key_of(nonce, key);
 
-    ep->handshake = make(ep, WSR_HTTP_RESPONSE, ask.subprotocols.len);
-    if (ep->handshake == NULL)
+    struct wsr_handshake *handshake = make(ep, WSR_HTTP_RESPONSE, ask.subprotocols.len);
+    if (handshake == NULL)
         return WSR_ENOMEM;
-    ep->handshake->deflate = config->deflate;
-    uint8_t *at = (uint8_t *)(ep->handshake + 1);
-    ep->handshake->subprotocols = keep_text(&at, ask.subprotocols);
+    handshake->deflate = config->deflate;
+    uint8_t *at = (uint8_t *)(handshake + 1);
+    handshake->subprotocols = keep_text(&at, ask.subprotocols);
     /* SHA-1 of 60 bytes fails for want of memory only. */
-    if (wsr_key_accept(ep->env->sha1, key, ep->handshake->accept) != 0)
+    if (wsr_key_accept(ep->env->sha1, key, handshake->accept) != 0)
         return WSR_ENOMEM;
     return queue_request(ep, &ask, key);
 }
@@ -449,7 +459,6 @@ int wsr_handshake_check(const wsr_endpoint_config *config)
 int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *config)
 {
     assert(ep->env->sha1 != NULL);
-    ep->handshake = NULL;
     ep->feed = feed_head;
     assert(!config->deflate.on || ep->env->deflate.inflate != NULL);
     int error = config->role == WSR_SERVER ? start_server(ep, config) : start_client(ep, config);
@@ -464,7 +473,7 @@ int wsr_handshake_accept(struct wsr_endpoint *ep, uint64_t now_ns, const char *s
 {
     if (!wsr_handshake_waits(ep))
         return WSR_ESTATE;
-    const wsr_request *request = (const wsr_request *)(const void *)ep->handshake->shown->data;
+    const wsr_request *request = (const wsr_request *)(const void *)handshake_of(ep)->shown->data;
     wsr_slice chosen, lines;
     if (!text_slice(subprotocol, &chosen) || (subprotocol != NULL && !wsr_upgrade_offers(request->subprotocols, chosen)))
         return WSR_EINVAL;
@@ -473,7 +482,7 @@ int wsr_handshake_accept(struct wsr_endpoint *ep, uint64_t now_ns, const char *s
     int error = queue_accept(ep, chosen, lines);
     if (error < 0)
         return error;
-    open_frames(ep, now_ns, ep->handshake->shown);
+    open_frames(ep, now_ns, handshake_of(ep)->shown);
     return WSR_OK;
 }
 

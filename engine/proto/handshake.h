@@ -10,7 +10,7 @@
 #include "proto/endpoint.h"
 
 /*
- * Sets ep->handshake and ep->feed. A client's request is put into the outbox. What config says is copied.
+ * Puts it beside the endpoint (aside.h) and sets ep->feed. A client's request is put into the outbox. What config says is copied.
  * Returns 0, WSR_ECONFIG (see wsr_handshake_check), WSR_ENOMEM, WSR_ERANDOM.
  */
 WSR_MUST_USE int wsr_handshake_start(struct wsr_endpoint *ep, const wsr_endpoint_config *config);

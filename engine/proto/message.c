@@ -36,7 +36,7 @@ static void message_over(struct wsr_endpoint *ep, uint64_t bytes)
     ep->in->message_opcode = 0;
     ep->in->empty_fragments = 0;
     ep->in->text = (wsr_text_state){0};
-    if (ep->deflate != NULL)
+    if (wsr_permessage_of(ep) != NULL)
         wsr_permessage_over(ep);
 }
 

@@ -13,6 +13,11 @@
 #define CHUNK_FIRST_BYTES (4096u - sizeof(struct wsr_chunk))
 #define CHUNK_NEXT_BYTES (32768u - sizeof(struct wsr_chunk))
 
+enum { /* wsr_chunk.kind */
+    FRAMES = 0, /* whole ones, one behind the other */
+    RAW         /* a handshake: nothing may be appended */
+};
+
 /* The newest of each kind that came while the transport was busy. Frames that need not wait so stand behind, in wire form. */
 struct wsr_lane {
     bool has_pong, has_ping;
@@ -55,7 +60,7 @@ static void queue_append(struct wsr_outbox *out, struct wsr_chunk *chunk)
 static struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *pool, size_t need)
 {
     struct wsr_chunk *tail = out->queue != NULL ? out->queue_tail : NULL;
-    if (tail != NULL && !tail->sealed && wsr_chunk_room(tail) >= need)
+    if (tail != NULL && tail->kind == FRAMES && wsr_chunk_room(tail) >= need)
         return tail;
     size_t usual = tail == NULL || tail->of != NULL ? CHUNK_FIRST_BYTES : CHUNK_NEXT_BYTES;
     struct wsr_chunk *chunk = wsr_pool_get(pool, need > usual ? need : usual);
@@ -180,7 +185,7 @@ int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice byte
         return WSR_ENOMEM;
     memcpy(chunk->data, bytes.ptr, bytes.len);
     chunk->len = bytes.len;
-    chunk->sealed = true;
+    chunk->kind = RAW;
     queue_append(out, chunk);
     out->bytes += bytes.len;
     return WSR_OK;
@@ -287,7 +292,7 @@ static void queue_take_off(struct wsr_outbox *out)
 static void take_off(struct wsr_outbox *out, const struct wsr_framer *framer, unsigned cap)
 {
     unsigned n = 0;
-    for (; n < cap && out->queue != NULL && out->queue->sealed; n++)
+    for (; n < cap && out->queue != NULL && out->queue->kind == RAW; n++)
         queue_take_off(out);
     if (out->lane != NULL) {
         if (n == cap || lane_take_off(out, framer) < 0)
@@ -331,7 +336,7 @@ void wsr_outbox_sent(struct wsr_outbox *out, struct wsr_pool *pool, size_t bytes
 /* Counts the messages that end behind data in a chunk of whole frames: those of which the transport lacks a byte. */
 static void count_chunk(const struct wsr_chunk *chunk, struct wsr_outbox_count *count)
 {
-    if (chunk->sealed)
+    if (chunk->kind == RAW)
         return;
     const uint8_t *end = chunk->data + chunk->len;
     for (const uint8_t *p = chunk->start; p < end;) {
@@ -350,7 +355,7 @@ static void count_chunk(const struct wsr_chunk *chunk, struct wsr_outbox_count *
 static wsr_slice queued_close(const struct wsr_outbox *out)
 {
     const struct wsr_chunk *tail = out->queue != NULL ? out->queue_tail : NULL;
-    if (tail == NULL || tail->sealed)
+    if (tail == NULL || tail->kind == RAW)
         return (wsr_slice){NULL, 0};
     const uint8_t *end = tail->data + tail->len;
     for (const uint8_t *p = tail->data; p < end;) {
@@ -375,7 +380,7 @@ struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool 
         struct wsr_chunk *chunk = list;
         list = chunk->next;
         count_chunk(chunk, &count);
-        if (chunk->sealed) { /* what comes next makes no sense to a peer that lacks the handshake's answer */
+        if (chunk->kind == RAW) { /* what comes next makes no sense to a peer that lacks the handshake's answer */
             queue_append(out, chunk);
         } else if (chunk == last && close.len > 0) { /* a Close that waits stays: its chunk begins with it now */
             out->bytes -= chunk->len - close.len;

@@ -82,37 +82,35 @@ void wsr_permessage_release(struct wsr_env *env)
 
 int wsr_permessage_open(struct wsr_endpoint *ep, const wsr_deflate *config, const struct wsr_deflate_agreed *agreed)
 {
-    assert(agreed->on && ep->deflate == NULL);
+    assert(agreed->on && wsr_permessage_of(ep) == NULL);
     struct wsr_chunk *memory = wsr_pool_get(&ep->env->pool, sizeof(struct wsr_permessage));
     if (memory == NULL)
         return WSR_ENOMEM;
-    ep->deflate = (struct wsr_permessage *)(void *)memory->data;
-    *ep->deflate = (struct wsr_permessage){
-        .memory = memory,
+    *(struct wsr_permessage *)(void *)memory->bytes = (struct wsr_permessage){
         .threshold_bytes = config->threshold_bytes != 0 ? config->threshold_bytes : THRESHOLD_DEFAULT,
         .level = config->level,
         .send = agreed->send,
         .receive = agreed->receive,
     };
+    wsr_aside_put(ep, WSR_ASIDE_DEFLATE, memory);
     return WSR_OK;
 }
 
 void wsr_permessage_close(struct wsr_endpoint *ep)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     if (deflate == NULL)
         return;
     if (deflate->deflater != NULL)
         ops_of(ep->env, deflate->level)->close(deflate->deflater);
     if (deflate->inflater != NULL)
         ep->env->deflate.inflate->close(deflate->inflater);
-    ep->deflate = NULL;
-    wsr_pool_put(&ep->env->pool, deflate->memory);
+    wsr_pool_put(&ep->env->pool, wsr_aside_take(ep, WSR_ASIDE_DEFLATE));
 }
 
 size_t wsr_permessage_bytes(const struct wsr_endpoint *ep)
 {
-    const struct wsr_permessage *deflate = ep->deflate;
+    const struct wsr_permessage *deflate = wsr_permessage_of(ep);
     size_t bytes = 0;
     if (deflate != NULL && deflate->deflater != NULL)
         bytes += deflate->deflater->bytes;
@@ -131,9 +129,10 @@ int wsr_permessage_announce(struct wsr_endpoint *ep, uint64_t payload_len)
      * never short of the former, nor of the latter but for messages that nearly fill the limit.
      */
     const uint64_t max = 2 * ep->env->limits.message_bytes_max + 1024;
-    if (payload_len > max - ep->deflate->wire_bytes)
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
+    if (payload_len > max - deflate->wire_bytes)
         return WSR_EMESSAGE_SIZE;
-    ep->deflate->wire_bytes += payload_len;
+    deflate->wire_bytes += payload_len;
     return WSR_OK;
 }
 
@@ -175,13 +174,14 @@ static int check_inflated(struct wsr_endpoint *ep, size_t n)
 static int inflate_all(struct wsr_endpoint *ep, wsr_slice in)
 {
     const struct wsr_inflate_ops *ops = ep->env->deflate.inflate;
+    struct wsr_codec *inflater = wsr_permessage_of(ep)->inflater;
     for (bool more = true; more;) {
         wsr_span room;
         int error = make_room(ep, in.len, &room);
         if (error < 0)
             return error;
         const size_t had = room.len;
-        int inflated = ops->run(ep->deflate->inflater, &in, &room);
+        int inflated = ops->run(inflater, &in, &room);
         /* What came out before an error comes before it: the first bad byte is the one that is named. */
         error = check_inflated(ep, had - room.len);
         if (error < 0)
@@ -202,7 +202,7 @@ static int finish(struct wsr_endpoint *ep)
 {
     static const uint8_t tail[4] = {0, 0, 0xFF, 0xFF};
     const struct wsr_inflate_ops *ops = ep->env->deflate.inflate;
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     if (!ops->is_between(deflate->inflater)) {
         int error = inflate_all(ep, (wsr_slice){tail, sizeof tail});
         if (error < 0)
@@ -215,7 +215,7 @@ static int finish(struct wsr_endpoint *ep)
 
 void wsr_permessage_over(struct wsr_endpoint *ep)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     deflate->inflating = false;
     deflate->wire_bytes = 0;
     if (deflate->inflater != NULL && !deflate->receive.takeover) {
@@ -226,7 +226,7 @@ void wsr_permessage_over(struct wsr_endpoint *ep)
 
 int wsr_permessage_take(struct wsr_endpoint *ep, const uint8_t *p, size_t len, bool last)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     deflate->inflating = true;
     if (deflate->inflater == NULL) {
         struct wsr_env *env = ep->env;
@@ -243,7 +243,7 @@ int wsr_permessage_take(struct wsr_endpoint *ep, const uint8_t *p, size_t len, b
 
 static struct wsr_codec *deflater_of(struct wsr_endpoint *ep)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     if (!deflate->send.takeover)
         return shared_deflater(ep->env, deflate->level, deflate->send.window_bits);
     if (deflate->deflater == NULL)
@@ -253,7 +253,7 @@ static struct wsr_codec *deflater_of(struct wsr_endpoint *ep)
 
 void wsr_permessage_deflate(struct wsr_endpoint *ep, wsr_slice message, struct wsr_chunk **deflated)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     *deflated = NULL;
     if (message.len < deflate->threshold_bytes)
         return;
@@ -275,7 +275,7 @@ void wsr_permessage_deflate(struct wsr_endpoint *ep, wsr_slice message, struct w
 
 void wsr_permessage_sent(struct wsr_endpoint *ep, struct wsr_chunk *deflated, bool queued)
 {
-    struct wsr_permessage *deflate = ep->deflate;
+    struct wsr_permessage *deflate = wsr_permessage_of(ep);
     wsr_pool_put(&ep->env->pool, deflated);
     if (!queued && deflate->deflater != NULL)
         ops_of(ep->env, deflate->level)->reset(deflate->deflater);

@@ -15,13 +15,13 @@
 
 #include <wsring/frame.h>
 
+#include "proto/aside.h"
 #include "proto/deflate.h"
 #include "proto/deflate_offer.h"
 #include "proto/endpoint.h"
 
-/* Per connection, only where it was agreed on; in a chunk of the pool. */
+/* Per connection, only where it was agreed on. */
 struct wsr_permessage {
-    struct wsr_chunk *memory;    /* holds this struct */
     struct wsr_codec *deflater;  /* with takeover, from the first message on; NULL: none */
     struct wsr_codec *inflater;  /* likewise; without takeover while a message is coming in */
     uint64_t wire_bytes;         /* of the message that is coming in, announced by the headers of its frames so far */
@@ -31,6 +31,12 @@ struct wsr_permessage {
     struct wsr_deflate_way send, receive;
 };
 
+/* NULL: it was not agreed on. */
+static inline struct wsr_permessage *wsr_permessage_of(const struct wsr_endpoint *ep)
+{
+    return (struct wsr_permessage *)wsr_aside(ep, WSR_ASIDE_DEFLATE);
+}
+
 /* From now on, as agreed. Returns 0, WSR_ENOMEM. */
 WSR_MUST_USE int wsr_permessage_open(struct wsr_endpoint *ep, const wsr_deflate *config, const struct wsr_deflate_agreed *agreed);
 void wsr_permessage_close(struct wsr_endpoint *ep);
@@ -38,13 +44,14 @@ void wsr_permessage_close(struct wsr_endpoint *ep);
 /* Gives back what the endpoints of an engine share. */
 void wsr_permessage_release(struct wsr_env *env);
 
-/* Bytes of memory this connection holds for it alone, without the struct itself. */
+/* Bytes of its codecs, which this connection holds for it alone. */
 size_t wsr_permessage_bytes(const struct wsr_endpoint *ep);
 
 /* Is a data frame with this first byte part of a compressed message? Its class is good. */
 static inline bool wsr_permessage_is_deflated(const struct wsr_endpoint *ep, uint8_t first)
 {
-    return ep->deflate != NULL && ((first & WSR_RSV1) != 0 || ep->deflate->inflating);
+    const struct wsr_permessage *deflate = wsr_permessage_of(ep);
+    return deflate != NULL && ((first & WSR_RSV1) != 0 || deflate->inflating);
 }
 
 /*

@@ -74,7 +74,8 @@ void wsr_prepared_release(struct wsr_prepared *prepared)
 /* The message as compressed for this endpoint and its like; the first of them has it made. NULL: not to be had, but for it alone. */
 static const struct wsr_made *deflated_for(struct wsr_prepared *prepared, struct wsr_endpoint *ep)
 {
-    const uint8_t level = ep->deflate->level, window_bits = (uint8_t)ep->deflate->send.window_bits;
+    const struct wsr_permessage *deflate = wsr_permessage_of(ep);
+    const uint8_t level = deflate->level, window_bits = (uint8_t)deflate->send.window_bits;
     unsigned i = 0;
     while (i < prepared->deflated_n && (prepared->deflated[i].level != level || prepared->deflated[i].window_bits != window_bits))
         i++;
@@ -103,11 +104,12 @@ static const struct wsr_made *frame_for(struct wsr_prepared *prepared, struct ws
 {
     if ((ep->flags & WSR_EP_MASKS) != 0)
         return NULL;
-    const bool deflates = ep->deflate != NULL && (prepared->opcode == WSR_TEXT || prepared->opcode == WSR_BINARY) &&
-                          prepared->payload.len >= ep->deflate->threshold_bytes;
+    const struct wsr_permessage *deflate = wsr_permessage_of(ep);
+    const bool deflates = deflate != NULL && (prepared->opcode == WSR_TEXT || prepared->opcode == WSR_BINARY) &&
+                          prepared->payload.len >= deflate->threshold_bytes;
     if (!deflates)
         return &prepared->plain;
-    return ep->deflate->send.takeover ? NULL : deflated_for(prepared, ep);
+    return deflate->send.takeover ? NULL : deflated_for(prepared, ep);
 }
 
 int wsr_endpoint_send_prepared(struct wsr_endpoint *ep, struct wsr_prepared *prepared)

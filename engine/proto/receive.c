@@ -40,7 +40,7 @@ static int decode_length(const struct wsr_endpoint *ep, uint64_t *payload_len)
 
 static int check_first(const struct wsr_endpoint *ep)
 {
-    unsigned frame_class = wsr_frame_class[ep->deflate != NULL][ep->in->message_opcode != 0][ep->in->head[0]];
+    unsigned frame_class = wsr_frame_class[wsr_permessage_of(ep) != NULL][ep->in->message_opcode != 0][ep->in->head[0]];
     return frame_class >= WSR_CLASS_RSV ? wsr_frame_class_error(frame_class) : WSR_OK;
 }
 

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "proto/aside.h"
+
 /* Where a body ends. */
 enum framing { UNTIL_LENGTH, UNTIL_LAST_CHUNK, UNTIL_EOF };
 
@@ -24,7 +26,7 @@ struct refusal {
 
 static struct refusal *refusal_of(const struct wsr_endpoint *ep)
 {
-    return ep->answer != NULL ? (struct refusal *)(void *)ep->answer->data : NULL;
+    return wsr_aside(ep, WSR_ASIDE_ANSWER);
 }
 
 /* --- how long it is --- */
@@ -169,7 +171,7 @@ static bool take(struct wsr_endpoint *ep, struct refusal *refusal, const uint8_t
 
 static size_t feed_body(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
-    struct refusal *refusal = (struct refusal *)(void *)ep->answer->data;
+    struct refusal *refusal = refusal_of(ep);
     size_t done = 0, used = 0;
     bool more = true;
     while (more && done < len) {
@@ -183,13 +185,14 @@ static size_t feed_body(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_
 
 /* --- its life --- */
 
-static struct wsr_chunk *make(struct wsr_endpoint *ep, struct wsr_chunk *head, const struct wsr_http_head *parts)
+/* False: no memory. */
+static bool make(struct wsr_endpoint *ep, struct wsr_chunk *head, const struct wsr_http_head *parts)
 {
     const size_t headers_bytes = parts->headers_n * sizeof(wsr_header);
     struct wsr_chunk *chunk = wsr_pool_get(&ep->env->pool, sizeof(struct refusal) + headers_bytes);
     if (chunk == NULL)
-        return NULL;
-    struct refusal *refusal = (struct refusal *)(void *)chunk->data;
+        return false;
+    struct refusal *refusal = (struct refusal *)(void *)chunk->bytes;
     wsr_header *headers = (wsr_header *)(void *)(refusal + 1);
     memset(refusal, 0, sizeof *refusal);
     memcpy(headers, parts->headers, headers_bytes);
@@ -197,14 +200,14 @@ static struct wsr_chunk *make(struct wsr_endpoint *ep, struct wsr_chunk *head, c
     refusal->response.headers = headers;
     refusal->response.headers_n = parts->headers_n;
     refusal->head = head;
-    return chunk;
+    wsr_aside_put(ep, WSR_ASIDE_ANSWER, chunk);
+    return true;
 }
 
 void wsr_refusal_begin(struct wsr_endpoint *ep, uint64_t now_ns, struct wsr_chunk *head, const struct wsr_http_head *parts)
 {
-    assert(ep->answer == NULL);
-    ep->answer = make(ep, head, parts);
-    if (ep->answer == NULL) {
+    assert(refusal_of(ep) == NULL);
+    if (!make(ep, head, parts)) {
         wsr_pool_put(&ep->env->pool, head);
         wsr_ending_answered(ep, now_ns);
     } else if (read_framing(refusal_of(ep), parts)) {
@@ -232,8 +235,7 @@ void wsr_refusal_retire(struct wsr_endpoint *ep)
     wsr_env_retire(ep->env, refusal->head);
     if (refusal->body != NULL)
         wsr_env_retire(ep->env, refusal->body);
-    wsr_env_retire(ep->env, ep->answer);
-    ep->answer = NULL;
+    wsr_env_retire(ep->env, wsr_aside_take(ep, WSR_ASIDE_ANSWER));
 }
 
 void wsr_refusal_free(struct wsr_endpoint *ep)
@@ -244,6 +246,5 @@ void wsr_refusal_free(struct wsr_endpoint *ep)
     wsr_pool_put(&ep->env->pool, refusal->head);
     if (refusal->body != NULL)
         wsr_pool_put(&ep->env->pool, refusal->body);
-    wsr_pool_put(&ep->env->pool, ep->answer);
-    ep->answer = NULL;
+    wsr_pool_put(&ep->env->pool, wsr_aside_take(ep, WSR_ASIDE_ANSWER));
 }

@@ -3,7 +3,7 @@
  * its body (RFC 9112 section 6). It is bounded in bytes by WSR_RESPONSE_BODY_MAX and in time by wsr_limits.close_timeout_ns, and
  * CLOSED waits for no more of it than that.
  *
- * It lives in ep->answer from the head's last byte to the report, and without memory there is none.
+ * It lives beside the endpoint (aside.h) from the head's last byte to the report, and without memory there is none.
  */
 #ifndef WSR_PROTO_REFUSAL_H
 #define WSR_PROTO_REFUSAL_H
