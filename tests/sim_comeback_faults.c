@@ -197,7 +197,7 @@ static void play(struct world *w)
 {
     pass(w, 500 * MS, true);
     wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
-    drain.deadline_ns = SECOND / 2;
+    drain.timeout_ns = SECOND / 2;
     (void)!wsr_drain(w->server, &drain);
     pass(w, 600 * MS, true);
     wsr_engine_close(w->server);

@@ -260,7 +260,7 @@ static void a_drain_is_spread_and_ends(void **state)
         peer[i] = one_peer(&o);
     wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
     drain.spread_ns = 10 * SECOND;
-    drain.deadline_ns = 20 * SECOND;
+    drain.timeout_ns = 20 * SECOND;
     assert_int_equal(wsr_drain(o.engine, &drain), WSR_OK);
     for (unsigned second = 0; second < PEERS; second++) {
         one_poll(&o, SECOND / 2);

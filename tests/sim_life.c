@@ -350,7 +350,7 @@ static void a_drain_without_a_deadline_waits(void **unused)
     one_open_limits(&o, &(wsr_limits){.close_timeout_ns = 2000 * SECOND});
     int peer = one_peer(&o);
     wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
-    drain.deadline_ns = drain.spread_ns = UINT64_MAX;
+    drain.timeout_ns = drain.spread_ns = UINT64_MAX;
     assert_int_equal(wsr_drain(o.engine, &drain), WSR_OK);
     one_poll(&o, 1000 * SECOND);
     assert_int_equal(o.closed, 0);

@@ -185,7 +185,7 @@ static void world_open(struct world *w, const char *host)
     assert_int_equal(wsr_engine_open(&w->engine, NULL), WSR_OK);
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     wsr_listener listener;
-    listen.host = host;
+    listen.address = host;
     assert_int_equal(wsr_listen(w->engine, &listen, &listener), WSR_OK);
     w->port = wsr_listen_port(w->engine, listener);
 }
@@ -265,7 +265,7 @@ static void test_ipv6(void **state)
     assert_int_equal(wsr_engine_open(&w.engine, NULL), WSR_OK);
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     wsr_listener listener;
-    listen.host = "::1";
+    listen.address = "::1";
     if (wsr_listen(w.engine, &listen, &listener) != WSR_OK) {
         wsr_engine_close(w.engine);
         print_message("no IPv6 on this host\n");

@@ -330,7 +330,7 @@ static void a_drain_deadline_cuts_who_does_not_answer(void **state)
     listen_on(&w, false);
     int fd = raw_open(&w);
     wsr_drain_config config = WSR_DRAIN_CONFIG_INIT;
-    config.deadline_ns = 30000000;
+    config.timeout_ns = 30000000;
     assert_int_equal(wsr_drain(w.engine, &config), WSR_OK);
     until(&w, &w.closed, 1);
     assert_int_equal(w.record[0].cause, WSR_EABORTED);
@@ -677,7 +677,7 @@ static void limits_and_configs_are_checked(void **state)
     again.port = w.port;
     assert_int_equal(wsr_listen(w.engine, &again, &other), WSR_ESYS);
     assert_int_equal(errno, EADDRINUSE);
-    again.host = "localhost";
+    again.address = "localhost";
     assert_int_equal(wsr_listen(w.engine, &again, &other), WSR_EINVAL);
     pair(&w);
     wsr_connect_config third = WSR_CONNECT_CONFIG_INIT;
@@ -698,6 +698,27 @@ static void limits_and_configs_are_checked(void **state)
     assert_int_equal(wsr_poll(w.engine, ev, 0, 0), WSR_EINVAL);
     assert_int_equal(wsr_poll(w.engine, ev, 4, -2), WSR_EINVAL);
     wsr_engine_close(w.engine);
+}
+
+/* No config is one of all defaults, wherever one is asked for; what then lacks something required is refused as ever. */
+static void no_config_is_all_defaults(void **state)
+{
+    (void)state;
+    wsr_engine *engine;
+    wsr_listener listener;
+    wsr_conn conn;
+    wsr_endpoint *endpoint;
+    wsr_tls *tls;
+    assert_int_equal(wsr_engine_open(&engine, NULL), WSR_OK);
+    assert_int_equal(wsr_listen(engine, NULL, &listener), WSR_OK);
+    assert_true(wsr_listen_port(engine, listener) > 0);
+    assert_int_equal(wsr_connect(engine, NULL, &conn), WSR_EURL);
+    assert_int_equal(wsr_drain(engine, NULL), WSR_OK);
+    assert_int_equal(wsr_drain(engine, NULL), WSR_ESTATE);
+    wsr_engine_close(engine);
+    assert_int_equal(wsr_endpoint_open(&endpoint, NULL, 0), WSR_OK); /* a server's */
+    wsr_endpoint_free(endpoint);
+    assert_int_equal(wsr_tls_open(&tls, NULL, NULL, 0), WSR_ECONFIG);
 }
 
 static void aborts_with_a_reset(void **state)
@@ -791,6 +812,7 @@ int main(void)
         cmocka_unit_test(a_foreign_loop_gets_what_fills_every_buffer),
         cmocka_unit_test(survives_running_out_of_descriptors),
         cmocka_unit_test(limits_and_configs_are_checked),
+        cmocka_unit_test(no_config_is_all_defaults),
         cmocka_unit_test(aborts_with_a_reset),
         cmocka_unit_test(steady_state_allocates_nothing),
         cmocka_unit_test(callbacks_are_a_layer),

@@ -72,6 +72,37 @@ check 'and runs' "$stage/static"
 runs_with_soname() { readelf -d "$stage/shared" | grep -q 'NEEDED.*\[libwsring.so.0\]'; }
 check 'it needs libwsring.so.0' runs_with_soname
 
+# A user in C++17, who wants no warnings from headers that are not his.
+cat >"$stage/user.cc" <<'USER'
+#include <cstdio>
+#include <wsring/wsring.h>
+int main()
+{
+    wsr_config config = WSR_CONFIG_INIT;
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
+    wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
+    wsr_endpoint_config endpoint = WSR_ENDPOINT_CONFIG_INIT;
+    wsr_tls_config tls = WSR_TLS_CONFIG_INIT;
+    wsr_policy_config policy = WSR_POLICY_CONFIG_INIT;
+    config.connections_max = 4;
+    listen.port = 0;
+    wsr_engine *engine = nullptr;
+    if (wsr_engine_open(&engine, &config) != WSR_OK)
+        return 77;
+    wsr_listener listener;
+    const bool good = wsr_listen(engine, &listen, &listener) == WSR_OK && wsr_close(engine, 1, WSR_CLOSE_NORMAL, wsr_slice_of("bye")) == WSR_ESTALE &&
+                      wsr_abort(engine, 1) == WSR_ESTALE && wsr_drain(engine, &drain) == WSR_OK && connect.size == sizeof connect &&
+                      endpoint.size == sizeof endpoint && tls.size == sizeof tls && policy.size == sizeof policy && connect.url == nullptr;
+    wsr_engine_close(engine);
+    return good ? 0 : 1;
+}
+USER
+# shellcheck disable=SC2046
+build_cxx() { "${CXX:-g++}" -std=c++17 -Wall -Wextra -Wpedantic -Werror "${sanitize[@]}" $(pc Cflags) "$stage/user.cc" $(pc Libs) -Wl,-rpath,"$root/lib" -o "$stage/cxx"; }
+check 'a program in C++17 builds without a warning' build_cxx
+check 'and runs' "$stage/cxx"
+
 # The functions that a public header marks WSR_API, however the declaration is broken over lines.
 declared()
 {

@@ -150,7 +150,7 @@ static void options_reach_both_ends(void **state)
     expect_options(&w, w.client);
     wsr_engine_close(w.engine);
 
-    listen.host = "::1";
+    listen.address = "::1";
     open_world(&w, &listen);
     char url[64];
     snprintf(url, sizeof url, "ws://[::1]:%u/", (unsigned)w.port);

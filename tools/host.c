@@ -65,7 +65,7 @@ static void inherit(struct host_options *o, struct argp_state *state)
                        o->address, sizeof o->address) == NULL)
         argp_error(state, "--inherit: descriptor 3 is no TCP socket");
     o->listen->fd = FIRST_INHERITED;
-    o->listen->host = o->address;
+    o->listen->address = o->address;
 }
 
 static uint64_t duration(const char *name, const char *value, uint64_t most_ns, struct argp_state *state)

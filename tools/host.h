@@ -11,7 +11,7 @@
 struct host_options {
     wsr_config *engine;
     wsr_listen_config *listen;
-    char address[64]; /* of an inherited socket, which listen->host then points to */
+    char address[64]; /* of an inherited socket, which listen->address then points to */
 };
 
 extern const struct argp host_argp; /* --proxy-protocol, --inherit, --user-timeout, --keepalive, --dscp, --memory-max, --reserve, --wait ... */

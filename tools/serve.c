@@ -103,7 +103,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'H':
         if (!is_address(value))
             argp_error(state, "--host %s: not a numeric IPv4 or IPv6 address (such as 127.0.0.1, 0.0.0.0, ::1)", value);
-        a->echo.listen.host = value;
+        a->echo.listen.address = value;
         break;
     case 'p':
         if (!parse_number(value, 0, 65535, &n))
@@ -149,7 +149,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "--ping-timeout %s: not a time such as 5s, 20ms", value);
         break;
     case KEY_DRAIN_TIMEOUT:
-        if (!parse_duration(value, &a->echo.drain.deadline_ns) || a->echo.drain.deadline_ns == 0)
+        if (!parse_duration(value, &a->echo.drain.timeout_ns) || a->echo.drain.timeout_ns == 0)
             argp_error(state, "--drain-timeout %s: not a time such as 10s, 500ms, 2m", value);
         break;
     case KEY_DRAIN_SPREAD:
@@ -254,7 +254,7 @@ static int complain_open(const struct server *server)
         return WSR_EXIT_USAGE;
     }
     if (server->error != WSR_ESYS) {
-        cmd_complain("serve", "cannot listen on %s port %u: %s", listen->host, listen->port, wsr_error_text(server->error));
+        cmd_complain("serve", "cannot listen on %s port %u: %s", listen->address, listen->port, wsr_error_text(server->error));
         return WSR_EXIT_FAILED;
     }
     if (server->error_errno == EADDRINUSE)
@@ -263,7 +263,7 @@ static int complain_open(const struct server *server)
         advice = "; ports below 1024 are root's: choose a higher --port";
     else if (server->error_errno == EADDRNOTAVAIL)
         advice = "; no interface of this machine has that address";
-    cmd_complain("serve", "cannot listen on %s port %u: %s%s", listen->host, listen->port, strerror(server->error_errno), advice);
+    cmd_complain("serve", "cannot listen on %s port %u: %s%s", listen->address, listen->port, strerror(server->error_errno), advice);
     return WSR_EXIT_FAILED;
 }
 
@@ -316,8 +316,8 @@ static unsigned start_threads(struct server *servers, unsigned n, pthread_barrie
 
 static void announce(const wsr_listen_config *listen, uint16_t port)
 {
-    bool brackets = strchr(listen->host, ':') != NULL;
-    printf("listening on %s://%s%s%s:%u\n", listen->tls != NULL ? "wss" : "ws", brackets ? "[" : "", listen->host, brackets ? "]" : "", port);
+    bool brackets = strchr(listen->address, ':') != NULL;
+    printf("listening on %s://%s%s%s:%u\n", listen->tls != NULL ? "wss" : "ws", brackets ? "[" : "", listen->address, brackets ? "]" : "", port);
     fflush(stdout);
 }
 
@@ -372,7 +372,7 @@ static int finish(const struct arguments *a, struct server *servers, unsigned n)
 static int serve(struct arguments *a, struct server *servers)
 {
     pthread_barrier_t ready;
-    int taken = a->threads > 1 && a->echo.listen.port != 0 ? probe_port(a->echo.listen.host, a->echo.listen.port) : 0;
+    int taken = a->threads > 1 && a->echo.listen.port != 0 ? probe_port(a->echo.listen.address, a->echo.listen.port) : 0;
     servers[0].arguments = a;
     if (taken != 0) {
         servers[0].stage = "listen";
@@ -407,7 +407,7 @@ int wsr_cmd_serve(int argc, char **argv)
     a.echo.engine.connections_max = 16384;
     a.echo.engine.limits.message_bytes_max = 16 << 20;
     a.echo.listen.deflate.on = true;
-    a.echo.listen.host = "127.0.0.1";
+    a.echo.listen.address = "127.0.0.1";
     a.echo.listen.port = 8080;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     set_limits(&a);

@@ -1,5 +1,5 @@
 /*
- * base/bytes.h - numbers in network order, and texts as bytes.
+ * base/bytes.h - numbers in network order.
  */
 #ifndef WSR_BASE_BYTES_H
 #define WSR_BASE_BYTES_H
@@ -50,13 +50,7 @@ static inline void wsr_store_key(uint8_t *p, uint32_t key)
     p[3] = (uint8_t)(key >> 24);
 }
 
-/* A literal's bytes. Not for proto, which calls no libc: wsr_error_slice is. */
-static inline wsr_slice wsr_slice_of(const char *text)
-{
-    return (wsr_slice){(const uint8_t *)text, text != NULL ? strlen(text) : 0};
-}
-
-/* wsr_error_text with its length. */
+/* wsr_error_text with its length: proto calls no libc, and so not wsr_slice_of. */
 wsr_slice wsr_error_slice(int error);
 
 #endif

@@ -9,8 +9,10 @@ int wsr_config_take(void *to, size_t to_size, const void *from, size_t size_min)
 {
     const uint8_t *bytes = from;
     size_t size;
-    memcpy(&size, from, sizeof size);
     memset(to, 0, to_size);
+    if (from == NULL)
+        return WSR_OK;
+    memcpy(&size, from, sizeof size);
     if (size < size_min || size < sizeof size)
         return WSR_ECONFIG;
     for (size_t i = to_size; i < size; i++) {

@@ -26,8 +26,7 @@
 
 static int take_config(wsr_config *to, const wsr_config *from)
 {
-    static const wsr_config defaults = WSR_CONFIG_INIT;
-    return wsr_config_take(to, sizeof *to, from != NULL ? from : &defaults, offsetof(wsr_config, connections_max));
+    return wsr_config_take(to, sizeof *to, from, offsetof(wsr_config, connections_max));
 }
 
 static bool is_power_of_two(uint32_t n)

@@ -9,7 +9,7 @@
 #include "ring/sys.h"
 #include "server/server.h"
 
-#define DEADLINE_DEFAULT_NS UINT64_C(10000000000)
+#define TIMEOUT_DEFAULT_NS UINT64_C(10000000000)
 #define RESCAN_NS UINT64_C(10000000) /* how often those are looked for whose handshake was not done when the drain began */
 
 static bool is_servers(const struct wsr_connection *c)
@@ -89,14 +89,14 @@ int wsr_drain(wsr_engine *engine, const wsr_drain_config *from)
     }
     engine->now_ns = wsr_sys_now_ns();
     uint32_t n = wsr_drain_left(engine);
-    uint64_t deadline = config->deadline_ns != 0 ? config->deadline_ns : DEADLINE_DEFAULT_NS;
+    uint64_t timeout = config->timeout_ns != 0 ? config->timeout_ns : TIMEOUT_DEFAULT_NS;
     *draining = (struct wsr_draining){
         .on = true,
         .code = code,
         .reason_len = (uint8_t)reason_len,
         .interval_ns = n > 0 ? config->spread_ns / n : 0,
         .next_close_ns = engine->now_ns,
-        .deadline_ns = wsr_ns_add(engine->now_ns, deadline),
+        .deadline_ns = wsr_ns_add(engine->now_ns, timeout),
         .timer = {.kind = WSR_TIMER_DRAIN},
     };
     if (reason_len > 0)

@@ -147,7 +147,7 @@ static int open_socket(struct wsr_listening *listening, const wsr_listen_config 
 {
     union wsr_address address;
     socklen_t len;
-    if (wsr_sys_address(config->host != NULL ? config->host : "127.0.0.1", config->port, &address, &len) < 0)
+    if (wsr_sys_address(config->address != NULL ? config->address : "127.0.0.1", config->port, &address, &len) < 0)
         return WSR_EINVAL;
     const int backlog = config->backlog > 0 ? config->backlog : BACKLOG_DEFAULT;
     const int fd = config->fd > 0 ? config->fd : wsr_sys_listen_with(&address, len, backlog, config->reuse_port, &config->socket);

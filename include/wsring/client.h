@@ -91,7 +91,7 @@ typedef struct wsr_connect_config {
     int fd;
 } wsr_connect_config;
 
-#define WSR_CONNECT_CONFIG_INIT { .size = sizeof(wsr_connect_config) }
+#define WSR_CONNECT_CONFIG_INIT WSR_SIZED(wsr_connect_config)
 
 /*
  * Begins to connect: resolves the name on a thread of its own, then tries up to 16 addresses by RFC 8305 (happy eyeballs), the

@@ -88,7 +88,7 @@ typedef struct wsr_endpoint_config {
     wsr_deflate deflate; /* either role: permessage-deflate [off] */
 } wsr_endpoint_config;
 
-#define WSR_ENDPOINT_CONFIG_INIT { .size = sizeof(wsr_endpoint_config) }
+#define WSR_ENDPOINT_CONFIG_INIT WSR_SIZED(wsr_endpoint_config)
 
 /*
  * Opens an endpoint whose transport has just been connected at now_ns (any monotonic clock, in nanoseconds). The config

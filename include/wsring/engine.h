@@ -73,7 +73,7 @@ typedef struct wsr_config {
     bool huge_pages;                 /* in pages of 2 MiB that the system has set aside, or WSR_EHUGEPAGES [no] */
 } wsr_config;
 
-#define WSR_CONFIG_INIT { .size = sizeof(wsr_config) }
+#define WSR_CONFIG_INIT WSR_SIZED(wsr_config)
 
 enum { WSR_WITHOUT_INCREMENTAL = 1, WSR_WITHOUT_MULTISHOT = 2, WSR_WITHOUT_DEFER_TASKRUN = 4 };
 

@@ -104,6 +104,13 @@ typedef struct wsr_response {
 
 #define WSR_RESPONSE_BODY_MAX 4096u /* bytes */
 
+/* The payload of a MESSAGE, CHUNK, PING, PONG or UNDELIVERED event, to be read or sent on. */
+static inline wsr_slice wsr_event_payload(const wsr_event *event)
+{
+    wsr_slice payload = {event->data.ptr, event->data.len};
+    return payload;
+}
+
 /* The data of an OPEN or REQUEST event, typed. NULL for another event, or the other role's. Valid as long as the event. */
 static inline const wsr_close_record *wsr_event_close_record(const wsr_event *event)
 {

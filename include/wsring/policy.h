@@ -179,7 +179,7 @@ typedef struct wsr_policy_config {
     size_t overrides_n;
 } wsr_policy_config;
 
-#define WSR_POLICY_CONFIG_INIT { .size = sizeof(wsr_policy_config) }
+#define WSR_POLICY_CONFIG_INIT WSR_SIZED(wsr_policy_config)
 
 /* The caller's memory; what is in it is the policy's. Copying it copies the policy. */
 typedef struct wsr_policy {

@@ -15,7 +15,7 @@ extern "C" {
 /* Zero means the default in brackets. Begin with WSR_LISTEN_CONFIG_INIT. */
 typedef struct wsr_listen_config {
     size_t size;              /* sizeof(wsr_listen_config) */
-    const char *host;         /* numeric IPv4 or IPv6 [NULL: "127.0.0.1"] */
+    const char *address;      /* numeric IPv4 or IPv6, as in "0.0.0.0" and "::" for all [NULL: "127.0.0.1"] */
     uint16_t port;            /* 0: any free one, see wsr_listen_port */
     int backlog;              /* [1024] */
     bool reuse_port;          /* SO_REUSEPORT: one listener an engine on the same port, the kernel spreads connections */
@@ -33,7 +33,7 @@ typedef struct wsr_listen_config {
     wsr_tls *tls;             /* wss: with this (tls.h), which the listener keeps a hold on [NULL: ws] */
     wsr_socket_options socket; /* of each connection, which inherits them */
     /*
-     * A listening stream socket to accept on, in place of host, port, backlog and reuse_port: as inherited through socket activation
+     * A listening stream socket to accept on, in place of address, port, backlog and reuse_port: as inherited through socket activation
      * (SD_LISTEN_FDS_START is 3) or from a predecessor. The engine's from a wsr_listen that returned 0 on [0: none]
      */
     int fd;
@@ -46,12 +46,12 @@ typedef struct wsr_listen_config {
     bool proxy_protocol;
 } wsr_listen_config;
 
-#define WSR_LISTEN_CONFIG_INIT { .size = sizeof(wsr_listen_config) }
+#define WSR_LISTEN_CONFIG_INIT WSR_SIZED(wsr_listen_config)
 
 typedef uint32_t wsr_listener; /* 0 is none */
 
 /*
- * Listens. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (host is not a numeric address);
+ * Listens. config NULL: all defaults. Strings are copied. Returns 0; WSR_ECONFIG (also for a list that is none); WSR_EINVAL (address is not numeric);
  * WSR_ESYS (errno: EADDRINUSE, EACCES, EPERM for a socket option that needs a privilege ...); WSR_ELIMIT (64 listeners an engine); WSR_ENOMEM;
  * for socket.receive_stamps also WSR_EMEMLOCK, WSR_EHUGEPAGES, as wsr_engine_open.
  */
@@ -78,19 +78,19 @@ WSR_API WSR_MUST_USE int wsr_unlisten(wsr_engine *engine, wsr_listener listener)
 WSR_API WSR_MUST_USE int wsr_accept(wsr_engine *engine, wsr_conn conn, const char *subprotocol, const char *headers);
 WSR_API WSR_MUST_USE int wsr_refuse(wsr_engine *engine, wsr_conn conn, unsigned status, const char *headers, wsr_slice body);
 
-/* How to go away. Begin with WSR_DRAIN_CONFIG_INIT. */
+/* How to go away. Zero means the default in brackets. Begin with WSR_DRAIN_CONFIG_INIT. */
 typedef struct wsr_drain_config {
     size_t size;
     uint16_t code;        /* [1001] */
     const char *reason;   /* UTF-8, at most 123 bytes [NULL: none] */
     uint64_t spread_ns;   /* the Closes are spread over this long, so that clients do not come back as one herd [0] */
-    uint64_t deadline_ns; /* from now; what is left then is cut [10 s] */
+    uint64_t timeout_ns;  /* what is left after it is cut [10 s] */
 } wsr_drain_config;
 
-#define WSR_DRAIN_CONFIG_INIT { .size = sizeof(wsr_drain_config) }
+#define WSR_DRAIN_CONFIG_INIT WSR_SIZED(wsr_drain_config)
 
 /*
- * Stops all listeners and closes every connection of the server role behind what was accepted for it. Keep polling:
+ * config NULL: all defaults. Stops all listeners and closes every connection of the server role behind what was accepted for it. Keep polling:
  * each connection's CLOSED comes as ever. Returns 0, WSR_ECONFIG, WSR_ESTATE (a drain began already), WSR_ESYS (call again).
  */
 WSR_API WSR_MUST_USE int wsr_drain(wsr_engine *engine, const wsr_drain_config *config);

@@ -41,7 +41,7 @@ typedef struct wsr_tls_config {
                                   [NULL: never] */
 } wsr_tls_config;
 
-#define WSR_TLS_CONFIG_INIT { .size = sizeof(wsr_tls_config) }
+#define WSR_TLS_CONFIG_INIT WSR_SIZED(wsr_tls_config)
 
 /*
  * Returns 0; WSR_ECONFIG; WSR_ETLS (a file cannot be read, or its content is not what it should be: what is wrong, in one line,

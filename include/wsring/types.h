@@ -9,6 +9,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+/*
+ * What each WSR_..._CONFIG_INIT is: all zero, which is all defaults, and its size. Initialise with it, then set what is to differ;
+ * where a config is asked for, NULL is this too.
+ */
+#ifdef __cplusplus /* before C++20 there are no designated initialisers */
+template <class Config> inline Config wsr_sized()
+{
+    Config config = Config();
+    config.size = sizeof config;
+    return config;
+}
+#define WSR_SIZED(type) wsr_sized<type>()
+#else
+#define WSR_SIZED(type) { .size = sizeof(type) }
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +58,13 @@ typedef struct wsr_span {
     uint8_t *ptr;
     size_t len; /* bytes */
 } wsr_span;
+
+/* A text's bytes, without its NUL; NULL: none. */
+static inline wsr_slice wsr_slice_of(const char *text)
+{
+    wsr_slice slice = {(const uint8_t *)text, text != NULL ? strlen(text) : 0};
+    return slice;
+}
 
 /* A connection: slot and generation packed into 64 bits. 0 is never a connection; a stale one is WSR_ESTALE, never a dangling pointer. */
 typedef uint64_t wsr_conn;

@@ -196,7 +196,7 @@ static void wind_down(void)
         return;
     wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
     drain.spread_ns = sim_below(50 * CHAOS_MS);
-    drain.deadline_ns = 1000 * 3600 * CHAOS_SECOND;
+    drain.timeout_ns = 1000 * 3600 * CHAOS_SECOND;
     const int error = wsr_drain(chaos.server.engine, &drain);
     if (error != WSR_OK)
         sim_violation("a drain is refused with %s", wsr_error_name(error));

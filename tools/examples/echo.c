@@ -13,11 +13,10 @@ static void leave(int sig)
 
 int main(int argc, char **argv)
 {
-    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     wsr_listener listener;
     int error = wsr_engine_open(&engine, NULL);
     if (error == WSR_OK)
-        error = wsr_listen(engine, &listen, &listener);
+        error = wsr_listen(engine, NULL, &listener);
     if (error != WSR_OK) {
         fprintf(stderr, "%s: %s\n", argc > 0 ? argv[0] : "echo", wsr_error_text(error));
         return 1;
@@ -28,8 +27,7 @@ int main(int argc, char **argv)
     for (wsr_event ev[64];;) {
         int n = wsr_poll(engine, ev, 64, -1);
         for (int i = 0; i < n; i++) {
-            wsr_slice data = {ev[i].data.ptr, ev[i].data.len};
-            if (ev[i].type == WSR_EVENT_MESSAGE && wsr_send(engine, ev[i].conn, (wsr_opcode)ev[i].opcode, data) == WSR_EFULL &&
+            if (ev[i].type == WSR_EVENT_MESSAGE && wsr_send(engine, ev[i].conn, (wsr_opcode)ev[i].opcode, wsr_event_payload(&ev[i])) == WSR_EFULL &&
                 wsr_abort(engine, ev[i].conn) == WSR_OK)
                 puts("cut one that does not read its echoes");
             if (ev[i].type == WSR_EVENT_CLOSED)

@@ -26,14 +26,14 @@ static void pull(int i) /* what its socket holds goes to endpoint i, and its eve
         if (wsr_endpoint_feed(end[i], 0, (wsr_span){bytes + done, (size_t)len - done}, ev, 8, &n, &used) != WSR_OK)
             return;
         for (unsigned k = 0; k < n; k++) {
-            wsr_slice data = {ev[k].data.ptr, ev[k].data.len};
+            wsr_slice data = wsr_event_payload(&ev[k]);
             int error = WSR_OK;
             if (ev[k].type == WSR_EVENT_OPEN && i == WSR_CLIENT)
-                error = wsr_endpoint_send(end[i], WSR_TEXT, (wsr_slice){(const uint8_t *)"hello", 5});
+                error = wsr_endpoint_send(end[i], WSR_TEXT, wsr_slice_of("hello"));
             else if (ev[k].type == WSR_EVENT_MESSAGE && i == WSR_SERVER)
                 error = wsr_endpoint_send(end[i], (wsr_opcode)ev[k].opcode, data);
             else if (ev[k].type == WSR_EVENT_MESSAGE && printf("echoed: %.*s\n", (int)data.len, (const char *)data.ptr) > 0)
-                error = wsr_endpoint_close(end[i], 0, WSR_CLOSE_NORMAL, (wsr_slice){NULL, 0});
+                error = wsr_endpoint_close(end[i], 0, WSR_CLOSE_NORMAL, wsr_slice_of(NULL));
             closed |= error != WSR_OK;
         }
     }
