@@ -1,6 +1,7 @@
 /*
  * tests/test_prepared.c - wsr_prepare: one message to many, over every kind of connection, as what it is; made once where it can be;
- * held where it was received; and gone with the last who needs it.
+ * held where it was received; gone with the last who needs it; and no burden where a thousand do not read (in virtual time, with
+ * latencies and short of memory: sim_prepared.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <wsring/wsring.h>
+
+#include "conn/engine.h"
 
 #include "lib/failing.h"
 #include "proto/prepared.h"
@@ -274,12 +280,141 @@ static void what_cannot_be_is_said(void **state)
     room_free(&room); /* with all the others open */
 }
 
+/* ---- a thousand who do not read ---- */
+
+enum { LIVE = 50, STALLED = 1000, ALL = LIVE + STALLED, ROUNDS = 40, MESSAGE = 60000, OUTBOX_MAX = 1 << 20 };
+
+struct crowd {
+    wsr_engine *engine;
+    wsr_listener listener;
+    int fds[ALL]; /* the peers' ends: those who live, then the others */
+    wsr_conn conns[ALL];
+    unsigned opened, said, closed, full;
+    size_t memory_most;
+};
+
+/* Of the events that are there now. */
+static void crowd_turn(struct crowd *crowd, int64_t timeout_ns)
+{
+    wsr_event ev[64];
+    const int n = wsr_poll(crowd->engine, ev, 64, timeout_ns);
+    assert_true(n >= 0);
+    for (int i = 0; i < n; i++) {
+        crowd->opened += ev[i].type == WSR_EVENT_OPEN;
+        crowd->said += ev[i].type == WSR_EVENT_MESSAGE;
+        crowd->closed += ev[i].type == WSR_EVENT_CLOSED;
+    }
+    const size_t memory = crowd->engine->env.pool.out_bytes;
+    crowd->memory_most = memory > crowd->memory_most ? memory : crowd->memory_most;
+}
+
+/* Socket pairs: what a kernel keeps for one that does not read is as little as it may be, and nothing depends on a network. */
+static void crowd_open(struct crowd *crowd)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    memset(crowd, 0, sizeof *crowd);
+    wsr_config config = WSR_CONFIG_INIT;
+    config.limits.outbox_bytes_max = OUTBOX_MAX;
+    config.limits.ping_interval_ns = UINT64_MAX;
+    wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
+    listen.adopt_only = true;
+    assert_int_equal(wsr_engine_open(&crowd->engine, &config), WSR_OK);
+    assert_int_equal(wsr_listen(crowd->engine, &listen, &crowd->listener), WSR_OK);
+    for (unsigned i = 0; i < ALL; i++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        const int least = 1;
+        if (i >= LIVE)
+            assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
+        crowd->fds[i] = pair[1];
+        assert_int_equal(wsr_adopt_fd(crowd->engine, crowd->listener, pair[0], (wsr_slice){(const uint8_t *)request, sizeof request - 1}, &crowd->conns[i]),
+                         WSR_OK);
+    }
+    while (crowd->opened < ALL)
+        crowd_turn(crowd, 10 * SECOND);
+    for (unsigned i = 0; i < ALL; i++) {
+        uint8_t answer[512];
+        assert_int_equal(wsr_flush(crowd->engine), WSR_OK);
+        assert_true(recv(crowd->fds[i], answer, sizeof answer, 0) > 12);
+    }
+}
+
+/* One message to all, and a word from each who lives; returns how many turns that took. */
+static unsigned crowd_round(struct crowd *crowd, unsigned round)
+{
+    static uint8_t payload[MESSAGE], bytes[1 << 16];
+    static const uint8_t word[] = {0x82, 0x81, 0, 0, 0, 0, 'x'};
+    const size_t whole = 4 + MESSAGE;
+    size_t got[LIVE] = {0};
+    wsr_prepared *message;
+    memset(payload, (int)('a' + round % 26), sizeof payload);
+    assert_int_equal(wsr_prepare(crowd->engine, WSR_BINARY, (wsr_slice){payload, sizeof payload}, &message), WSR_OK);
+    for (unsigned i = 0; i < ALL; i++) {
+        const int error = wsr_send_prepared(crowd->engine, crowd->conns[i], message);
+        assert_true(error == WSR_OK || (i >= LIVE && error == WSR_EFULL));
+        crowd->full += error == WSR_EFULL;
+        if (i < LIVE)
+            assert_int_equal(send(crowd->fds[i], word, sizeof word, MSG_NOSIGNAL), sizeof word);
+    }
+    wsr_prepared_free(message);
+    unsigned turns = 0, done = 0;
+    const unsigned said = crowd->said + LIVE;
+    for (; done < LIVE || crowd->said < said; turns++) {
+        crowd_turn(crowd, 0);
+        for (unsigned i = 0; i < LIVE; i++) {
+            const ssize_t n = got[i] < whole ? recv(crowd->fds[i], bytes, sizeof bytes, MSG_DONTWAIT) : 0;
+            if (n <= 0)
+                continue;
+            assert_int_equal(bytes[n - 1], 'a' + round % 26);
+            got[i] += (size_t)n;
+            done += got[i] == whole;
+        }
+        assert_true(turns < 1000);
+    }
+    return turns;
+}
+
+static void a_thousand_who_do_not_read_stop_nobody(void **state)
+{
+    (void)state;
+    struct rlimit old, high;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    high = old;
+    high.rlim_cur = old.rlim_max < 4096 ? old.rlim_max : 4096;
+    if (high.rlim_cur < 2 * ALL + 64)
+        skip();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &high), 0);
+    static struct crowd crowd;
+    crowd_open(&crowd);
+    unsigned turns = 0;
+    for (unsigned round = 0; round < ROUNDS; round++)
+        turns += crowd_round(&crowd, round);
+    assert_in_range(turns, ROUNDS, 8 * ROUNDS); /* a message and what is said meanwhile take a few looks, who else there may be */
+    const unsigned taken = OUTBOX_MAX / MESSAGE + 1;
+    assert_true(crowd.full >= STALLED * (ROUNDS - taken));
+    /* Each message once, in a chunk that may be twice its size, and a reference for each receiver: by copies it would be a GiB. */
+    assert_in_range(crowd.memory_most, (taken - 1) * MESSAGE, taken * (2 * MESSAGE + ALL * sizeof(struct wsr_chunk)) + (1 << 20));
+    wsr_engine_statistics stats;
+    wsr_engine_stats(crowd.engine, &stats, sizeof stats);
+    assert_int_equal(stats.starved, 0);
+    assert_int_equal(stats.reads_held + stats.connections_shed, 0);
+    for (unsigned i = 0; i < ALL; i++)
+        close(crowd.fds[i]);
+    while (crowd.closed < ALL)
+        crowd_turn(&crowd, 10 * SECOND);
+    crowd_turn(&crowd, 0);
+    assert_int_equal(crowd.engine->env.pool.out_bytes, 0);
+    wsr_engine_close(crowd.engine);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_receiver_gets_it),  cmocka_unit_test(it_is_made_once),
         cmocka_unit_test(what_was_received_is_not_copied), cmocka_unit_test(steady_state_allocates_nothing),
-        cmocka_unit_test(what_cannot_be_is_said),
+        cmocka_unit_test(what_cannot_be_is_said),          cmocka_unit_test(a_thousand_who_do_not_read_stop_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
