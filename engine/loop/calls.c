@@ -167,8 +167,10 @@ size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn)
 static int address_text(const wsr_engine *engine, wsr_conn conn, bool peers, char *text, size_t cap)
 {
     const struct wsr_connection *c = wsr_table_known(engine, conn);
-    if (c == NULL || c->fd < 0)
+    if (c == NULL)
         return WSR_ESTALE;
+    if (c->fd < 0)
+        return WSR_ESTATE;
     union wsr_address peer, local;
     int error = 0;
     if (!wsr_preface_addresses(c, &peer, &local))

@@ -208,7 +208,8 @@ WSR_API uint64_t wsr_round_trip_ns(const wsr_engine *engine, wsr_conn conn);
 WSR_API size_t wsr_outbox_bytes(const wsr_engine *engine, wsr_conn conn);
 
 /*
- * "127.0.0.1:5000" or "[::1]:5000" into text, NUL-terminated; 64 bytes are always enough. Returns 0, WSR_ESTALE, WSR_ESYS.
+ * "127.0.0.1:5000" or "[::1]:5000" ("?" of a unix socket) into text, NUL-terminated; 64 bytes are always enough. With CLOSED it is
+ * too late to ask. Returns 0, WSR_ESTALE, WSR_ESTATE (a client that is not connected now), WSR_ESYS.
  */
 WSR_API WSR_MUST_USE int wsr_peer_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
 WSR_API WSR_MUST_USE int wsr_local_address(const wsr_engine *engine, wsr_conn conn, char *text, size_t cap);
