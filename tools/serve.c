@@ -5,9 +5,11 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,6 +399,16 @@ static int serve(struct arguments *a, struct server *servers)
     return code;
 }
 
+/* A service manager's reload: there is nothing to read again, and that is no reason to end. A terminal's SIGHUP says that it is gone. */
+static void ignore_reload(void)
+{
+    int terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (terminal >= 0)
+        close(terminal);
+    else
+        signal(SIGHUP, SIG_IGN);
+}
+
 int wsr_cmd_serve(int argc, char **argv)
 {
     struct arguments a = {
@@ -417,6 +429,8 @@ int wsr_cmd_serve(int argc, char **argv)
         if (a.echo.listen.tls == NULL)
             return WSR_EXIT_FAILED;
         tls_reload_on_hangup("serve", a.echo.listen.tls);
+    } else {
+        ignore_reload();
     }
     struct server *servers = calloc(a.threads, sizeof *servers);
     if (servers == NULL) {
