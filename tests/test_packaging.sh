@@ -41,7 +41,18 @@ else
     echo "not ok - a name under the profile: $(cat "$work/load")"
 fi
 if command -v systemd-analyze >/dev/null; then
-    sed "s|/usr/local/bin/wsring|$WSRING|" "$here/../tools/packaging/wsring.service" >"$work/wsring.service"
-    said=$(systemd-analyze verify "$work/wsring.service" 2>&1 | grep wsring.service)
-    if [ -z "$said" ]; then echo 'ok - systemd takes the unit'; else echo "not ok - $said"; fi
+    mkdir "$work/verified"
+    for unit in service socket; do sed "s|/usr/local/bin/wsring|$WSRING|" "$here/../tools/packaging/wsring.$unit" >"$work/verified/wsring.$unit"; done
+    said=$(systemd-analyze verify "$work"/verified/wsring.* 2>&1 | grep 'wsring\.s')
+    if [ -z "$said" ]; then echo 'ok - systemd takes the units'; else echo "not ok - $said"; fi
 fi
+
+# And runs them: tests/cli/service.sh says what must hold.
+mkdir "$work/units"
+cp "$here"/../tools/packaging/wsring.{service,socket} "$here/cli/callers.py" "$work/units"
+"$here/cli/under_systemd.sh" "$work/units" "$here/cli/service.sh" >"$work/systemd" 2>&1
+case $? in
+0) cat "$work/systemd" ;;
+77) echo "ok - the units under a running systemd # SKIP $(cat "$work/systemd")" ;;
+*) cat "$work/systemd"; grep -q '^not ok' "$work/systemd" || echo 'not ok - the units under a running systemd' ;;
+esac

@@ -91,6 +91,7 @@ needs_test()
     need nodejs has_command node
     need tshark has_command tshark
     needs_netns
+    need systemd has_file /lib/systemd/systemd
     need chromium has_command chromium
     needs_npm tests/peers
 }
