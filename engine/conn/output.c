@@ -18,7 +18,7 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     if (c->ep.close.state == WSR_CS_BROKEN)
         return; /* what flew when sending failed flies no more: trying again would fail again, poll after poll */
     wsr_slice slices[WSR_RING_SLICES_MAX];
-    const bool plain = c->front == NULL, takes_off = c->ep.out.flying == NULL;
+    const bool plain = c->front == NULL, takes_off = !wsr_outbox_flies(&c->ep.out);
     unsigned n = plain ? wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX) : wsr_front_drain(engine, c, slices, WSR_RING_SLICES_MAX);
     if (!plain && wsr_endpoint_is_over(&c->ep)) { /* it failed in there */
         wsr_conn_after(engine, c);

@@ -45,7 +45,9 @@ static size_t list_bytes(const struct wsr_chunk *list)
 size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
 {
     const struct wsr_endpoint *ep = &c->ep;
-    size_t bytes = list_bytes(ep->out.flying) + list_bytes(ep->out.queue) + list_bytes(ep->out.lane) + list_bytes(c->backlog);
+    size_t bytes = list_bytes(c->backlog);
+    for (const struct wsr_chunk *chunk = wsr_outbox_first(&ep->out); chunk != NULL; chunk = wsr_outbox_after(&ep->out, chunk))
+        bytes += chunk_bytes(chunk);
     if (ep->in != NULL)
         bytes += chunk_bytes(ep->in->memory) + chunk_bytes(ep->in->message) + chunk_bytes(ep->in->control);
     return bytes + list_bytes(ep->aside) + wsr_permessage_bytes(ep) + wsr_front_memory_bytes(c);

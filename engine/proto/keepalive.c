@@ -80,14 +80,14 @@ static uint64_t end_of_patience(const struct wsr_endpoint *ep)
 
 void wsr_keepalive_flies(struct wsr_endpoint *ep, uint64_t now_ns)
 {
-    if (ep->out.lane == NULL)
+    if (!wsr_outbox_lane_waits(&ep->out))
         ep->pinged_ns = now_ns;
 }
 
 /* The kernel may have had no room for long, and then none of our time, which the application may have spent elsewhere. */
 void wsr_keepalive_left(struct wsr_endpoint *ep, uint64_t now_ns)
 {
-    if (ep->out.lane != NULL || ep->out.flying != NULL)
+    if (wsr_outbox_lane_waits(&ep->out) || wsr_outbox_flies(&ep->out))
         return;
     ep->flags &= (uint16_t)~(unsigned)WSR_EP_PING_WAITS;
     const uint64_t patience_ns = end_of_patience(ep) - ep->pinged_ns;

@@ -14,8 +14,10 @@
 #define CHUNK_NEXT_BYTES (32768u - sizeof(struct wsr_chunk))
 
 enum { /* wsr_chunk.kind */
-    FRAMES = 0, /* whole ones, one behind the other */
-    RAW         /* a handshake: nothing may be appended */
+    FRAMES = 0,  /* whole ones, one behind the other */
+    RAW = 1,     /* a handshake */
+    LANE = 2,    /* begins with a struct wsr_lane; there is at most one */
+    FLIES = 0x80 /* beside FRAMES or RAW */
 };
 
 /* The newest of each kind that came while the transport was busy. Frames that need not wait so stand behind, in wire form. */
@@ -29,44 +31,51 @@ struct wsr_lane {
 
 #define CONTROL_FRAME_MAX (6u + WSR_CONTROL_PAYLOAD_MAX)
 
+static struct wsr_chunk *take_first(struct wsr_outbox *out)
+{
+    struct wsr_chunk *chunk = out->last->next;
+    if (chunk == out->last)
+        out->last = NULL;
+    else
+        out->last->next = chunk->next;
+    return chunk;
+}
+
 void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool)
 {
-    wsr_pool_put_list(pool, out->flying);
-    wsr_pool_put_list(pool, out->queue);
-    if (out->lane != NULL)
-        wsr_pool_put(pool, out->lane);
-    out->flying = out->flying_tail = out->queue = out->queue_tail = out->lane = NULL;
+    while (out->last != NULL)
+        wsr_pool_put(pool, take_first(out));
     out->bytes = 0;
 }
 
-static void append(struct wsr_chunk **head, struct wsr_chunk **tail, struct wsr_chunk *chunk)
+/* Behind `before`; NULL: as the first. */
+static void insert(struct wsr_outbox *out, struct wsr_chunk *before, struct wsr_chunk *chunk)
 {
-    chunk->next = NULL;
-    if (*head == NULL) {
-        *head = chunk;
-    } else {
-        assert(*tail != NULL);
-        (*tail)->next = chunk;
-    }
-    *tail = chunk;
+    struct wsr_chunk *link = before != NULL ? before : out->last;
+    chunk->next = link != NULL ? link->next : chunk;
+    if (link != NULL)
+        link->next = chunk;
+    if (before == out->last)
+        out->last = chunk;
 }
 
-static void queue_append(struct wsr_outbox *out, struct wsr_chunk *chunk)
+static void append(struct wsr_outbox *out, struct wsr_chunk *chunk)
 {
-    append(&out->queue, &out->queue_tail, chunk);
+    insert(out, out->last, chunk);
 }
 
 /* A chunk at the queue's end with room for `need` bytes; linked already. */
 static struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *pool, size_t need)
 {
-    struct wsr_chunk *tail = out->queue != NULL ? out->queue_tail : NULL;
-    if (tail != NULL && tail->kind == FRAMES && wsr_chunk_room(tail) >= need)
-        return tail;
-    size_t usual = tail == NULL || tail->of != NULL ? CHUNK_FIRST_BYTES : CHUNK_NEXT_BYTES;
+    struct wsr_chunk *last = out->last;
+    const bool is_queue = last != NULL && last->kind == FRAMES;
+    if (is_queue && wsr_chunk_room(last) >= need)
+        return last;
+    const size_t usual = is_queue && last->of == NULL ? CHUNK_NEXT_BYTES : CHUNK_FIRST_BYTES;
     struct wsr_chunk *chunk = wsr_pool_get(pool, need > usual ? need : usual);
     if (chunk == NULL)
         return NULL;
-    queue_append(out, chunk);
+    append(out, chunk);
     return chunk;
 }
 
@@ -123,7 +132,8 @@ void wsr_outbox_adopt(struct wsr_outbox *out, struct wsr_chunk *chunk, uint8_t f
     chunk->start = chunk->data = (uint8_t *)chunk + offsetof(struct wsr_chunk, bytes) - n;
     memcpy(chunk->data, header, n);
     chunk->len += n;
-    queue_append(out, chunk);
+    chunk->kind = FRAMES;
+    append(out, chunk);
     count_frame(out, first, chunk->len, payload_bytes);
 }
 
@@ -133,7 +143,7 @@ int wsr_outbox_made(struct wsr_outbox *out, struct wsr_pool *pool, struct wsr_ch
         struct wsr_chunk *reference = wsr_pool_refer(pool, chunk, frame);
         if (reference == NULL)
             return WSR_ENOMEM;
-        queue_append(out, reference);
+        append(out, reference);
     } else {
         struct wsr_chunk *room = queue_room(out, pool, frame.len);
         if (room == NULL)
@@ -170,7 +180,7 @@ int wsr_outbox_fragments(struct wsr_outbox *out, const struct wsr_framer *framer
         frames++;
         first = WSR_CONTINUATION;
     } while (done < payload.len);
-    queue_append(out, chunk);
+    append(out, chunk);
     count_frame(out, WSR_FIN | WSR_CONTINUATION, chunk->len, payload.len); /* as one */
     out->frames += frames - 1;
     return WSR_OK;
@@ -186,7 +196,7 @@ int wsr_outbox_raw(struct wsr_outbox *out, struct wsr_pool *pool, wsr_slice byte
     memcpy(chunk->data, bytes.ptr, bytes.len);
     chunk->len = bytes.len;
     chunk->kind = RAW;
-    queue_append(out, chunk);
+    append(out, chunk);
     out->bytes += bytes.len;
     return WSR_OK;
 }
@@ -229,6 +239,32 @@ static void lane_wait(struct wsr_lane *lane, wsr_opcode opcode, wsr_slice payloa
     }
 }
 
+/* The last before which the lane goes off; NULL: it goes first. */
+static struct wsr_chunk *before_lane(const struct wsr_outbox *out)
+{
+    struct wsr_chunk *before = NULL;
+    for (struct wsr_chunk *chunk = wsr_outbox_first(out); chunk != NULL && chunk->kind != FRAMES && chunk->kind != LANE; chunk = wsr_outbox_after(out, chunk))
+        before = chunk;
+    return before;
+}
+
+static struct wsr_chunk *lane_of(const struct wsr_outbox *out)
+{
+    const struct wsr_chunk *before = before_lane(out);
+    struct wsr_chunk *chunk = before != NULL ? wsr_outbox_after(out, before) : wsr_outbox_first(out);
+    return chunk != NULL && chunk->kind == LANE ? chunk : NULL;
+}
+
+bool wsr_outbox_lane_waits(const struct wsr_outbox *out)
+{
+    return lane_of(out) != NULL;
+}
+
+bool wsr_outbox_flies(const struct wsr_outbox *out)
+{
+    return out->last != NULL && (out->last->next->kind & FLIES) != 0;
+}
+
 static struct wsr_chunk *lane_make(struct wsr_pool *pool)
 {
     struct wsr_chunk *chunk = wsr_pool_get(pool, CHUNK_FIRST_BYTES);
@@ -236,6 +272,7 @@ static struct wsr_chunk *lane_make(struct wsr_pool *pool)
         return NULL;
     memset(chunk->bytes, 0, sizeof(struct wsr_lane));
     chunk->start = chunk->data = chunk->bytes + sizeof(struct wsr_lane);
+    chunk->kind = LANE;
     return chunk;
 }
 
@@ -243,72 +280,50 @@ int wsr_outbox_control(struct wsr_outbox *out, const struct wsr_framer *framer, 
 {
     assert(opcode == WSR_PING || opcode == WSR_PONG);
     assert(payload.len <= WSR_CONTROL_PAYLOAD_MAX);
-    struct wsr_chunk *chunk = out->lane != NULL ? out->lane : lane_make(framer->pool);
+    struct wsr_chunk *lane = lane_of(out);
+    struct wsr_chunk *chunk = lane != NULL ? lane : lane_make(framer->pool);
     if (chunk == NULL)
         return WSR_ENOMEM;
     int error = WSR_OK;
     /* Room for those that wait, this one, and two that may have to wait behind it. */
-    if (out->flying != NULL || wsr_chunk_room(chunk) < 5 * CONTROL_FRAME_MAX) {
+    if (wsr_outbox_flies(out) || wsr_chunk_room(chunk) < 5 * CONTROL_FRAME_MAX) {
         lane_wait((struct wsr_lane *)chunk->bytes, opcode, payload);
     } else {
         error = lane_settle(chunk, framer);
         if (error == WSR_OK)
             error = lane_frame(chunk, framer, opcode, payload);
     }
-    if (error < 0 && out->lane == NULL)
+    if (lane != NULL)
+        return error;
+    if (error < 0)
         wsr_pool_put(framer->pool, chunk);
     else
-        out->lane = chunk;
+        insert(out, before_lane(out), chunk);
     return error;
 }
 
-static void fly(struct wsr_outbox *out, struct wsr_chunk *chunk)
-{
-    append(&out->flying, &out->flying_tail, chunk);
-}
-
-static int lane_take_off(struct wsr_outbox *out, const struct wsr_framer *framer)
-{
-    struct wsr_chunk *chunk = out->lane;
-    if (lane_settle(chunk, framer) < 0)
-        return WSR_ERANDOM;
-    out->lane = NULL;
-    out->bytes += chunk->len;
-    out->frames += ((struct wsr_lane *)chunk->bytes)->frames;
-    fly(out, chunk);
-    return WSR_OK;
-}
-
-static void queue_take_off(struct wsr_outbox *out)
-{
-    struct wsr_chunk *chunk = out->queue;
-    out->queue = chunk->next;
-    if (out->queue == NULL)
-        out->queue_tail = NULL;
-    fly(out, chunk);
-}
-
-/* In this order: a handshake's bytes, the lane, the queue. The lane cannot stay behind: there may be a Close in the queue. */
+/* As many as cap. The lane cannot stay behind: there may be a Close in the queue. */
 static void take_off(struct wsr_outbox *out, const struct wsr_framer *framer, unsigned cap)
 {
-    unsigned n = 0;
-    for (; n < cap && out->queue != NULL && out->queue->kind == RAW; n++)
-        queue_take_off(out);
-    if (out->lane != NULL) {
-        if (n == cap || lane_take_off(out, framer) < 0)
-            return;
-        n++;
+    struct wsr_chunk *chunk = wsr_outbox_first(out);
+    for (unsigned n = 0; n < cap && chunk != NULL; n++, chunk = wsr_outbox_after(out, chunk)) {
+        if (chunk->kind == LANE) {
+            if (lane_settle(chunk, framer) < 0)
+                return;
+            out->bytes += chunk->len;
+            out->frames += ((struct wsr_lane *)chunk->bytes)->frames;
+            chunk->kind = FRAMES;
+        }
+        chunk->kind |= FLIES;
     }
-    for (; n < cap && out->queue != NULL; n++)
-        queue_take_off(out);
 }
 
 unsigned wsr_outbox_drain(struct wsr_outbox *out, const struct wsr_framer *framer, wsr_slice *slices, unsigned cap)
 {
-    if (out->flying == NULL)
+    if (!wsr_outbox_flies(out))
         take_off(out, framer, cap);
     unsigned n = 0;
-    for (const struct wsr_chunk *chunk = out->flying; chunk != NULL && n < cap; chunk = chunk->next)
+    for (const struct wsr_chunk *chunk = wsr_outbox_first(out); chunk != NULL && (chunk->kind & FLIES) != 0 && n < cap; chunk = wsr_outbox_after(out, chunk))
         slices[n++] = (wsr_slice){chunk->data, chunk->len};
     return n;
 }
@@ -318,25 +333,22 @@ void wsr_outbox_sent(struct wsr_outbox *out, struct wsr_pool *pool, size_t bytes
     assert(bytes <= out->bytes);
     out->bytes -= bytes;
     while (bytes > 0) {
-        struct wsr_chunk *chunk = out->flying;
-        assert(chunk != NULL);
+        struct wsr_chunk *chunk = wsr_outbox_first(out);
+        assert(chunk != NULL && (chunk->kind & FLIES) != 0);
         size_t take = bytes < chunk->len ? bytes : chunk->len;
         chunk->data += take;
         chunk->len -= take;
         bytes -= take;
         if (chunk->len > 0)
             break;
-        out->flying = chunk->next;
-        wsr_pool_put(pool, chunk);
+        wsr_pool_put(pool, take_first(out));
     }
-    if (out->flying == NULL)
-        out->flying_tail = NULL;
 }
 
 /* Counts the messages that end behind data in a chunk of whole frames: those of which the transport lacks a byte. */
 static void count_chunk(const struct wsr_chunk *chunk, struct wsr_outbox_count *count)
 {
-    if (chunk->kind == RAW)
+    if ((chunk->kind & RAW) != 0)
         return;
     const uint8_t *end = chunk->data + chunk->len;
     for (const uint8_t *p = chunk->start; p < end;) {
@@ -354,11 +366,11 @@ static void count_chunk(const struct wsr_chunk *chunk, struct wsr_outbox_count *
 /* If the last frame of the queue is a Close, its place; it is at most 131 bytes long. */
 static wsr_slice queued_close(const struct wsr_outbox *out)
 {
-    const struct wsr_chunk *tail = out->queue != NULL ? out->queue_tail : NULL;
-    if (tail == NULL || tail->kind == RAW)
+    const struct wsr_chunk *last = out->last;
+    if (last == NULL || last->kind != FRAMES)
         return (wsr_slice){NULL, 0};
-    const uint8_t *end = tail->data + tail->len;
-    for (const uint8_t *p = tail->data; p < end;) {
+    const uint8_t *end = last->data + last->len;
+    for (const uint8_t *p = last->data; p < end;) {
         wsr_frame_header header;
         int n = wsr_frame_header_decode((wsr_slice){p, (size_t)(end - p)}, &header);
         assert(n > 0);
@@ -374,19 +386,23 @@ struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool 
 {
     struct wsr_outbox_count count = {0, 0};
     const wsr_slice close = queued_close(out);
-    struct wsr_chunk *list = out->queue, *last = out->queue_tail;
-    out->queue = out->queue_tail = NULL;
-    while (list != NULL) {
-        struct wsr_chunk *chunk = list;
+    const struct wsr_chunk *last = out->last;
+    struct wsr_chunk *list = wsr_outbox_first(out), *chunk;
+    out->last = NULL;
+    for (bool more = list != NULL; more;) {
+        chunk = list;
         list = chunk->next;
+        more = chunk != last;
+        if (chunk->kind != FRAMES) { /* without a handshake's answer what comes next would make no sense to the peer */
+            append(out, chunk);
+            continue;
+        }
         count_chunk(chunk, &count);
-        if (chunk->kind == RAW) { /* what comes next makes no sense to a peer that lacks the handshake's answer */
-            queue_append(out, chunk);
-        } else if (chunk == last && close.len > 0) { /* a Close that waits stays: its chunk begins with it now */
+        if (chunk == last && close.len > 0) { /* a Close that waits stays: its chunk begins with it now */
             out->bytes -= chunk->len - close.len;
             chunk->start = chunk->data = chunk->data + (close.ptr - chunk->data);
             chunk->len = close.len;
-            queue_append(out, chunk);
+            append(out, chunk);
         } else {
             out->bytes -= chunk->len;
             wsr_pool_put(pool, chunk);
@@ -398,7 +414,7 @@ struct wsr_outbox_count wsr_outbox_drop(struct wsr_outbox *out, struct wsr_pool 
 struct wsr_outbox_count wsr_outbox_unconfirmed(const struct wsr_outbox *out)
 {
     struct wsr_outbox_count count = {0, 0};
-    for (const struct wsr_chunk *chunk = out->flying; chunk != NULL; chunk = chunk->next)
+    for (const struct wsr_chunk *chunk = wsr_outbox_first(out); chunk != NULL && (chunk->kind & FLIES) != 0; chunk = wsr_outbox_after(out, chunk))
         count_chunk(chunk, &count);
     return count;
 }

@@ -3,11 +3,11 @@
  *
  *     append -> queue -> (drain) -> flying -> (sent) -> gone
  *
- * Flying chunks have been shown to the transport: they neither move nor change until it took them. The queue begins and
- * ends at a frame boundary, so it can be dropped there. The control lane (pongs and pings) goes before the queue at the
- * next frame boundary, and is exempt from limits; a Close is not in it, since it must not overtake data. While nothing
- * flies, every pong and ping has its place in the lane, in order, up to a few KiB; while the transport is busy, one of
- * each waits, the newest (RFC 6455 section 5.5.3).
+ * All of it is one list, in the order in which it leaves: what flies, a handshake, the lane, the queue. Flying chunks have been shown to
+ * the transport: they neither move nor change until it took them. The queue begins and ends at a frame boundary, so it can
+ * be dropped there. The control lane (pongs and pings) goes before the queue at the next frame boundary, and is exempt from
+ * limits; a Close is not in it, since it must not overtake data. While nothing flies, every pong and ping has its place in
+ * the lane, in order, up to a few KiB; while the transport is busy, one of each waits, the newest (RFC 6455 section 5.5.3).
  */
 #ifndef WSR_PROTO_OUTBOX_H
 #define WSR_PROTO_OUTBOX_H
@@ -17,10 +17,8 @@
 #include "simd/simd.h"
 
 struct wsr_outbox {
-    struct wsr_chunk *flying, *flying_tail;
-    struct wsr_chunk *queue, *queue_tail;
-    struct wsr_chunk *lane;  /* pongs and pings that wait; NULL: none */
-    size_t bytes;            /* in flying and queue */
+    struct wsr_chunk *last;  /* its next is the first; NULL: there is nothing to send */
+    size_t bytes;            /* of all but the lane */
     uint64_t frames;         /* ever appended */
     uint64_t messages;       /* data messages ever appended, and the bytes of their payloads */
     uint64_t payload_bytes;
@@ -32,6 +30,17 @@ struct wsr_framer {
     const struct wsr_kernels *kernels;
     struct wsr_keypool *keys; /* NULL: frames are not masked (a server's) */
 };
+
+/* In order; NULL: no more. */
+static inline struct wsr_chunk *wsr_outbox_first(const struct wsr_outbox *out)
+{
+    return out->last != NULL ? out->last->next : NULL;
+}
+
+static inline struct wsr_chunk *wsr_outbox_after(const struct wsr_outbox *out, const struct wsr_chunk *chunk)
+{
+    return chunk != out->last ? chunk->next : NULL;
+}
 
 /* Frees everything. */
 void wsr_outbox_free(struct wsr_outbox *out, struct wsr_pool *pool);
@@ -86,8 +95,13 @@ void wsr_outbox_sent(struct wsr_outbox *out, struct wsr_pool *pool, size_t bytes
 /* Anything flying, queued or in the lane? */
 static inline bool wsr_outbox_pending(const struct wsr_outbox *out)
 {
-    return out->flying != NULL || out->queue != NULL || out->lane != NULL;
+    return out->last != NULL;
 }
+
+/* Anything flying? */
+bool wsr_outbox_flies(const struct wsr_outbox *out);
+/* Does a pong or a ping wait in the lane? */
+bool wsr_outbox_lane_waits(const struct wsr_outbox *out);
 
 /* Messages and their payload bytes in a list of chunks. */
 struct wsr_outbox_count {
