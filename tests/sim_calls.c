@@ -530,6 +530,12 @@ static int resume_it(struct stage *s, unsigned is, int *want)
     return wsr_resume_read(s->o.engine, s->conn);
 }
 
+static int want_room(struct stage *s, unsigned is, int *want)
+{
+    *want = if_open(is, WSR_OK);
+    return wsr_want_writable(s->o.engine, s->conn, 1000);
+}
+
 static int give_it_a_user(struct stage *s, unsigned is, int *want)
 {
     *want = WSR_OK;
@@ -644,6 +650,7 @@ static const struct call {
     {"wsr_abort", abort_it, false},
     {"wsr_pause_read", pause_it, false},
     {"wsr_resume_read", resume_it, false},
+    {"wsr_want_writable", want_room, false},
     {"wsr_set_user", give_it_a_user, false},
     {"wsr_ping", measure, false},
     {"figures", look_at_figures, true},

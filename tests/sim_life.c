@@ -54,6 +54,38 @@ static void a_stream_that_ended_while_paused_is_told_whole(void **unused)
     one_close(&o);
 }
 
+/* Nothing was refused, and yet it is told when the outbox has emptied so far: once, at once if it has, and not sooner than asked. */
+static void room_is_told_of_who_wants_it(void **unused)
+{
+    (void)unused;
+    static uint8_t bytes[40000];
+    struct one o;
+    sim_reset(7);
+    sim_knobs.socket_bytes = 4096;
+    one_open_limits(&o, &(wsr_limits){.outbox_bytes_max = 100000});
+    const int peer = one_peer(&o);
+    assert_int_equal(wsr_want_writable(o.engine, o.conn, 0), WSR_OK);
+    one_poll(&o, MS);
+    assert_int_equal(o.writables, 1);
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, (wsr_slice){zeros, sizeof bytes}), WSR_OK);
+    one_poll(&o, MS);
+    assert_int_equal(wsr_want_writable(o.engine, o.conn, SIZE_MAX), WSR_OK); /* it is half empty */
+    one_poll(&o, MS);
+    assert_int_equal(o.writables, 2);
+    assert_int_equal(wsr_want_writable(o.engine, o.conn, 20000), WSR_OK);
+    assert_int_equal(wsr_want_writable(o.engine, o.conn, 40000), WSR_OK); /* one answer for both */
+    while (wsr_outbox_bytes(o.engine, o.conn) > 20000) {
+        one_poll(&o, MS);
+        assert_int_equal(o.writables, wsr_outbox_bytes(o.engine, o.conn) > 20000 ? 2 : 3);
+        (void)sim_peer_read(peer, bytes, 1000);
+    }
+    while (sim_peer_read(peer, bytes, sizeof bytes) > 0)
+        one_poll(&o, MS);
+    assert_int_equal(o.writables, 3);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
 /* The same with a batch of one event, so that messages, WRITABLE and CLOSED each need a poll of their own. */
 static void an_end_behind_a_backlog_waits_its_turn(void **unused)
 {
@@ -490,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_that_ended_while_paused_is_told_whole),
         cmocka_unit_test(an_end_behind_a_backlog_waits_its_turn),
+        cmocka_unit_test(room_is_told_of_who_wants_it),
         cmocka_unit_test(a_backlog_without_events_does_not_spin),
         cmocka_unit_test(a_pause_that_flickers_leaves_nothing_behind),
         cmocka_unit_test(a_broken_sender_is_not_spun_upon),

@@ -132,6 +132,17 @@ int wsr_resume_read(wsr_engine *engine, wsr_conn conn)
     return WSR_OK;
 }
 
+int wsr_want_writable(wsr_engine *engine, wsr_conn conn, size_t outbox_bytes)
+{
+    struct wsr_connection *c = wsr_table_known(engine, conn);
+    if (c == NULL)
+        return WSR_ESTALE;
+    const int error = wsr_endpoint_want_writable(&c->ep, outbox_bytes);
+    if (error == WSR_OK)
+        wsr_conn_pending(engine, c); /* it may be so now */
+    return error;
+}
+
 int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user)
 {
     struct wsr_connection *c = wsr_table_known(engine, conn);

@@ -195,7 +195,7 @@ wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, w
     return event;
 }
 
-/* A send was refused, and now would not be. It waits until the outbox is half empty: not a WRITABLE a message. */
+/* A send was refused, and now would not be; or it was asked for. It waits until the outbox is half empty: not a WRITABLE a message. */
 static bool writable_is_due(const struct wsr_endpoint *ep)
 {
     const uint64_t max = ep->env->limits.outbox_bytes_max;
@@ -245,6 +245,23 @@ static bool may_send(const struct wsr_endpoint *ep)
     return (ep->flags & WSR_EP_OPEN) != 0 && wsr_close_is_open(&ep->close);
 }
 
+/* WRITABLE when a payload of so many bytes fits; and all others that it is owed for. */
+static void owe_writable(struct wsr_endpoint *ep, size_t bytes)
+{
+    if ((ep->flags & WSR_EP_OWES_WRITABLE) == 0 || ep->refused_bytes < bytes)
+        ep->refused_bytes = bytes;
+    ep->flags |= WSR_EP_OWES_WRITABLE;
+}
+
+int wsr_endpoint_want_writable(wsr_endpoint *ep, size_t outbox_bytes)
+{
+    const size_t max = (size_t)ep->env->limits.outbox_bytes_max;
+    if (!may_send(ep))
+        return WSR_ESTATE;
+    owe_writable(ep, outbox_bytes < max ? max - outbox_bytes : 0);
+    return WSR_OK;
+}
+
 int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 {
     if (!may_send(ep))
@@ -255,8 +272,7 @@ int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
     if (len > max)
         return WSR_ETOOBIG;
     if (ep->out.bytes > 0 && ep->out.bytes + len > max) {
-        ep->flags |= WSR_EP_OWES_WRITABLE;
-        ep->refused_bytes = len;
+        owe_writable(ep, len);
         return WSR_EFULL;
     }
     return WSR_OK;

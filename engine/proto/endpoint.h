@@ -102,7 +102,7 @@ typedef size_t wsr_feed_fn(struct wsr_endpoint *ep, struct wsr_batch *batch, uin
 enum { /* wsr_endpoint.flags */
     WSR_EP_OPEN = 1 << 0,            /* the handshake is done */
     WSR_EP_MANUAL = 1 << 1,          /* report REQUEST and wait */
-    WSR_EP_OWES_WRITABLE = 1 << 2,   /* a send was refused with WSR_EFULL */
+    WSR_EP_OWES_WRITABLE = 1 << 2,   /* a send was refused with WSR_EFULL, or it is wanted */
     WSR_EP_OWES_CLOSED = 1 << 3,     /* the transport is done, CLOSED waits for room in a batch */
     WSR_EP_CLOSED = 1 << 4,          /* CLOSED was delivered: nothing more will be */
     WSR_EP_SHUTDOWN = 1 << 5,        /* the close module wants the sending side shut down once the outbox is empty */
@@ -145,7 +145,7 @@ struct wsr_endpoint {
 
     uint64_t messages_in, bytes_in, frames_in;
     uint64_t messages_undelivered, bytes_undelivered; /* dropped so far */
-    size_t refused_bytes;         /* the payload that WSR_EFULL was said to; WRITABLE means that it fits */
+    size_t refused_bytes;         /* the largest payload that WSR_EFULL was said to; WRITABLE means that it fits */
 };
 
 /*

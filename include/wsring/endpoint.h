@@ -144,6 +144,9 @@ WSR_API bool wsr_endpoint_wants_shutdown(const wsr_endpoint *endpoint);
  */
 WSR_API WSR_MUST_USE int wsr_endpoint_send(wsr_endpoint *endpoint, wsr_opcode opcode, wsr_slice payload);
 
+/* See wsr_want_writable; WRITABLE comes with the next feed or tick. Returns 0, WSR_ESTATE (not open, or closing). */
+WSR_API WSR_MUST_USE int wsr_endpoint_want_writable(wsr_endpoint *endpoint, size_t outbox_bytes);
+
 /*
  * Begins the closing handshake behind all that was accepted before. code: one that may be sent, or 0 / 1005 for none;
  * reason: UTF-8, at most 123 bytes, empty without a code. Returns 0, WSR_ESTATE (closing already), WSR_EBADCODE,

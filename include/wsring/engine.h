@@ -187,6 +187,14 @@ WSR_API WSR_MUST_USE int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const c
 WSR_API WSR_MUST_USE int wsr_pause_read(wsr_engine *engine, wsr_conn conn);
 WSR_API WSR_MUST_USE int wsr_resume_read(wsr_engine *engine, wsr_conn conn);
 
+/*
+ * Asks for a WRITABLE event although nothing was refused: when at most outbox_bytes wait (wsr_outbox_bytes), but no sooner than
+ * the outbox is half empty; now, if that is so. For who stops reading from one connection because another is behind, and has to
+ * know when to go on: what is under way when he stops, the rest of a batch, then needs room between the two.
+ * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or closing). Nothing comes of it when the connection is lost first.
+ */
+WSR_API WSR_MUST_USE int wsr_want_writable(wsr_engine *engine, wsr_conn conn, size_t outbox_bytes);
+
 /* A pointer of the application's, given back in every event. Returns 0, WSR_ESTALE. */
 WSR_API WSR_MUST_USE int wsr_set_user(wsr_engine *engine, wsr_conn conn, void *user);
 /* NULL for a stale id. */

@@ -22,7 +22,7 @@ typedef enum wsr_event_type {
     WSR_EVENT_MESSAGE,  /* a whole message; opcode, data */
     WSR_EVENT_PING,     /* a ping, already answered; data: its payload */
     WSR_EVENT_PONG,     /* data: its payload; not for an answer to a ping of the library's own (wsr_round_trip_ns) */
-    WSR_EVENT_WRITABLE, /* after WSR_EFULL: the outbox has room again */
+    WSR_EVENT_WRITABLE, /* after WSR_EFULL, or wsr_want_writable: the outbox has room again */
     WSR_EVENT_CLOSED,   /* the last event of its connection, exactly once; data: a wsr_close_record; close_code, error */
     WSR_EVENT_WAKE,     /* engine: wsr_wake was called; conn is 0 */
     WSR_EVENT_CHUNK,    /* a piece of a message larger than wsr_limits.whole_bytes_max, as it came; opcode, flags, data */
