@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <wsring/wsring.h>
@@ -721,6 +722,35 @@ static void no_config_is_all_defaults(void **state)
     assert_int_equal(wsr_tls_open(&tls, NULL, NULL, 0), WSR_ECONFIG);
 }
 
+/* A child of a fork closes what it inherited, and the parent's goes on, even where the kernel's own thread looks at the queues they share. */
+static void a_child_s_close_is_not_the_parent_s(void **state)
+{
+    (void)state;
+    struct world w;
+    wsr_config config = WSR_CONFIG_INIT;
+    wsr_event ev[4];
+    config.sqpoll = true;
+    world_open(&w, &config);
+    listen_on(&w, false);
+    int fd = raw_open(&w);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        wsr_engine_close(w.engine);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(wsr_poll(w.engine, ev, 4, 50000000), 0); /* nothing of it was cancelled */
+    const uint8_t ping[6] = {0x89, 0x80};
+    assert_int_equal(write(fd, ping, sizeof ping), sizeof ping);
+    assert_int_equal(wsr_poll(w.engine, ev, 4, 5000000000), 1);
+    assert_int_equal(ev[0].type, WSR_EVENT_PING);
+    close(fd);
+    wsr_engine_close(w.engine);
+}
+
 static void aborts_with_a_reset(void **state)
 {
     (void)state;
@@ -813,6 +843,7 @@ int main(void)
         cmocka_unit_test(survives_running_out_of_descriptors),
         cmocka_unit_test(limits_and_configs_are_checked),
         cmocka_unit_test(no_config_is_all_defaults),
+        cmocka_unit_test(a_child_s_close_is_not_the_parent_s),
         cmocka_unit_test(aborts_with_a_reset),
         cmocka_unit_test(steady_state_allocates_nothing),
         cmocka_unit_test(callbacks_are_a_layer),

@@ -8,6 +8,7 @@
 #include "ring/uring.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 #include "ring/probe.h"
@@ -134,6 +135,7 @@ static int claim(struct wsr_ring *ring)
         return failed(error);
     (void)io_uring_register_ring_fd(&ring->io); /* saves a look-up per enter; without it all works the same */
     ring->claimed = true;
+    ring->pid = getpid();
     return 0;
 }
 
@@ -430,7 +432,7 @@ static void drop_queued(struct wsr_ring *ring)
 /* True once no operation is under way that could still touch memory. */
 static bool disarm(struct wsr_ring *ring)
 {
-    if (!ring->claimed) /* then nothing was ever submitted */
+    if (!ring->claimed || ring->pid != getpid()) /* nothing was ever submitted, or not by this process: to its copies nothing comes */
         return true;
     drop_queued(ring);
     discard(ring);

@@ -30,6 +30,7 @@ struct wsr_ring {
     uint32_t cq_head;   /* how far completions were taken; the kernel is told at the next enter */
     uint32_t in_flight; /* operations queued or armed whose last completion was not taken */
     bool claimed;       /* enabled, by its owner */
+    pid_t pid;          /* whose, once claimed: a child that a fork made shares the queues, and must not touch them */
     bool multishot;
     struct wsr_arena arena;
     struct wsr_arena stamped; /* of receives with time stamps; n 0: there were none yet */

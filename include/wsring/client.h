@@ -139,7 +139,9 @@ WSR_API WSR_MUST_USE int wsr_reconnect_now(wsr_engine *engine, wsr_conn conn, co
 /*
  * Make before break: connects a successor by the same config and policy, beside the open connection. When that is there: OPEN of
  * the successor with WSR_EVENT_SUCCESSOR and this conn as its token; hand over, then wsr_close this one (the engine does, with
- * 1000, handover_ns later). From this call on it is the successor that comes back when lost; this one's end is CLOSED.
+ * 1000, handover_ns later). From this call on it is the successor that comes back when lost; this one's end is CLOSED. It takes no
+ * token of a bucket. Until its OPEN the successor is known by what is returned here, or, where it was made for age_max_ns, by the
+ * user pointer alone, which is the same: a RECONNECTING or CLOSED of it can come first.
  * Returns 0, WSR_ESTALE, WSR_ESTATE (not open, or no client's, or succeeded already, or what it succeeded is not closed yet),
  * WSR_ELIMIT, WSR_ENOMEM. *successor is written only on success.
  */

@@ -8,7 +8,8 @@
  * to be sent: behind that its answer comes late.
  *
  * One engine belongs to one thread: every call here is made on the thread that opened it, but wsr_wake. Engines share
- * nothing, so run one a core. No callback is ever made (run.h is a layer of callbacks for those who like them). The
+ * nothing, so run one a core. In a child that a fork made an engine is of no use: it can exec, exit, or wsr_engine_close there what it
+ * inherited, which the parent does not notice. (To become a daemon, fork first.) No callback is ever made (run.h is a layer of callbacks for those who like them). The
  * engine never exits, prints, reads the environment or blocks anywhere but in wsr_poll.
  *
  * What is sent between two polls leaves with the next wsr_poll or wsr_flush, many messages in one system call.
@@ -107,7 +108,7 @@ WSR_API WSR_MUST_USE int wsr_flush(wsr_engine *engine);
  */
 WSR_API WSR_MUST_USE int wsr_engine_fd(wsr_engine *engine);
 
-/* Makes a wsr_poll of any thread return with a WAKE event, now or at its next call. Any thread; async-signal-safe. */
+/* Makes a wsr_poll of any thread return with a WAKE event, now or at its next call. Any thread, until wsr_engine_close; async-signal-safe. */
 WSR_API void wsr_wake(wsr_engine *engine);
 
 /*
@@ -169,7 +170,7 @@ WSR_API WSR_MUST_USE int wsr_send_fragmented(wsr_engine *engine, wsr_conn conn, 
 /*
  * Begins the closing handshake, behind all messages accepted before. code: one that this role may send (wsr_close_may_send),
  * or 0 for a Close without a code; reason: UTF-8, at most WSR_CLOSE_REASON_MAX bytes. A client's connection that is not open yet
- * just ends. Returns 0, WSR_ESTALE, WSR_ESTATE (closing already; a server's that is not open), WSR_EBADCODE, WSR_EBADUTF8,
+ * just ends; a server's can be refused (wsr_refuse) or aborted then. Returns 0, WSR_ESTALE, WSR_ESTATE (closing already; a server's that is not open), WSR_EBADCODE, WSR_EBADUTF8,
  * WSR_ETOOBIG, WSR_ENOMEM. The macro notes the caller's place for the record.
  */
 WSR_API WSR_MUST_USE int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice reason, const char *file, int line);
@@ -182,7 +183,8 @@ WSR_API WSR_MUST_USE int wsr_abort_at(wsr_engine *engine, wsr_conn conn, const c
 /*
  * Stops reading from a connection, so that TCP stops its peer. Events of the current batch stay; at most the bytes the
  * kernel has handed over already are held. No idle or ping deadline runs meanwhile. What is not read is not seen: the
- * peer's Close, its answer to ours (close_timeout_ns runs), the end of its stream. Returns 0, WSR_ESTALE.
+ * peer's Close, its answer to ours (close_timeout_ns runs), the end of its stream; nor, before OPEN, its handshake, whose deadline
+ * runs too. Returns 0, WSR_ESTALE.
  */
 WSR_API WSR_MUST_USE int wsr_pause_read(wsr_engine *engine, wsr_conn conn);
 WSR_API WSR_MUST_USE int wsr_resume_read(wsr_engine *engine, wsr_conn conn);

@@ -1,5 +1,5 @@
 /*
- * wsring/run.h - callbacks on top of wsr_poll, for programs that like them. Fifty lines; read run.c.
+ * wsring/run.h - callbacks on top of wsr_poll, for programs that like them. All of it is run.c, which is short.
  */
 #ifndef WSRING_RUN_H
 #define WSRING_RUN_H
