@@ -246,7 +246,7 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 
 sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel, and build/MODE/sim: worlds full of faults, by the million (sim --seed N --count K)
 
-attack: all ## ten kinds of attack on wsring serve, and what a valid client saw meanwhile (loopback, about three minutes)
+attack: all ## fifteen kinds of attack on wsring serve, and what a valid client saw meanwhile (loopback, about four minutes)
 	@tests/attack $(B) $(ARGS)
 
 netns: all ## a network that fails, in namespaces: loss, black holes, resets, throttles ...; who finds out when (about two minutes)
