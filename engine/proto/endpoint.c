@@ -45,7 +45,7 @@ static void limits_default(wsr_limits *limits)
     limit_default_u64(&limits->handshake_timeout_ns, 10 * SECOND_NS);
     limit_default_u64(&limits->close_timeout_ns, 5 * SECOND_NS);
     limit_default_u64(&limits->idle_timeout_ns, 120 * SECOND_NS);
-    limit_default_u64(&limits->ping_interval_ns, limits->idle_timeout_ns / 3);
+    limit_default_u64(&limits->ping_interval_ns, limits->idle_timeout_ns / 3 + (limits->idle_timeout_ns < 3)); /* never 0: without end */
     limit_default_u64(&limits->ping_timeout_ns, limits->idle_timeout_ns);
 }
 
