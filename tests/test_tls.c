@@ -426,6 +426,12 @@ static void test_a_certificate_follows_no_redirect_elsewhere(void **state)
 
         dial(&w, "localhost"); /* of its own accord: the certificate is shown, and the session remembered */
         assert_true(poll_until(&w, both_open));
+        wsr_tls_info here, there;
+        assert_int_equal(wsr_connection_tls(w.engine, w.client, &here), WSR_OK);
+        assert_int_equal(wsr_connection_tls(w.engine, w.server, &there), WSR_OK);
+        assert_string_equal(here.peer_subject, "CN=server");
+        assert_string_equal(there.peer_subject, "CN=client");
+        assert_memory_not_equal(here.peer_sha256, there.peer_sha256, sizeof here.peer_sha256);
         assert_int_equal(wsr_close(w.engine, w.client, 1000, SLICE("")), WSR_OK);
         assert_true(poll_until(&w, both_closed));
 
@@ -500,6 +506,8 @@ static unsigned connects(struct world *w, unsigned n, double *us)
         assert_int_equal(wsr_connection_tls(w->engine, w->server, &there), WSR_OK);
         assert_int_equal(here.resumed, there.resumed);
         resumed += here.resumed;
+        assert_string_equal(here.peer_subject, "CN=server"); /* resumed, too */
+        assert_string_equal(there.peer_subject, "");
         assert_int_equal(wsr_close(w->engine, w->client, 1000, SLICE("")), WSR_OK);
         assert_true(poll_until(w, closed_again));
     }

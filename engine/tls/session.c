@@ -305,6 +305,21 @@ struct wsr_chunk *wsr_tls_output(struct wsr_tls_session *session)
     return out;
 }
 
+/* Who the peer's certificate says it is. */
+static void describe_peer(SSL *ssl, wsr_tls_info *info)
+{
+    const X509 *certificate = SSL_get0_peer_certificate(ssl);
+    BIO *text = certificate != NULL ? BIO_new(BIO_s_mem()) : NULL;
+    if (text == NULL)
+        return;
+    X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+    const int n = BIO_read(text, info->peer_subject, sizeof info->peer_subject - 1);
+    info->peer_subject[n > 0 ? n : 0] = '\0';
+    BIO_free(text);
+    (void)!X509_digest(certificate, EVP_sha256(), info->peer_sha256, NULL);
+    ERR_clear_error();
+}
+
 void wsr_tls_describe(const struct wsr_tls_session *session, wsr_tls_info *info)
 {
     const SSL *ssl = session->ssl;
@@ -324,4 +339,5 @@ void wsr_tls_describe(const struct wsr_tls_session *session, wsr_tls_info *info)
         if (strlen(tls->alpn[i]) == chosen_len && memcmp(tls->alpn[i], chosen, chosen_len) == 0)
             info->alpn = tls->alpn[i];
     }
+    describe_peer(session->ssl, info);
 }

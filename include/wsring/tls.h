@@ -59,13 +59,16 @@ WSR_API void wsr_tls_release(wsr_tls *tls);
  */
 WSR_API WSR_MUST_USE int wsr_tls_reload(wsr_tls *tls, char *why, size_t cap);
 
-/* What a connection agreed on. All strings static or valid as long as the connection. */
+/* What a connection agreed on, and with whom. Strings that are pointed to are static or valid as long as the connection. */
 struct wsr_tls_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;  /* "TLS_AES_128_GCM_SHA256" */
     const char *alpn;    /* "" if none was agreed on */
     const char *server_name; /* as the client asked for; "" if it did not */
     bool resumed;
+    /* The certificate that the peer has shown, now or when the session that is resumed was made; "" and zero if it has shown none. */
+    char peer_subject[256];  /* whose, as RFC 4514 writes it: "CN=desk 7,O=Example"; cut off where it is longer */
+    uint8_t peer_sha256[32]; /* of the certificate as it came (DER): what it is known by, or pinned to */
 };
 typedef struct wsr_tls_info wsr_tls_info;
 
