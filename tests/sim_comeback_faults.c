@@ -2,8 +2,7 @@
  * tests/sim_comeback_faults.c - one story of a client that comes back, again and again, and each time another call fails: every
  * operation, descriptor and allocation, by its number; on a perfect host and on wild ones. Nothing crashes or leaks, CLOSED comes
  * once for each connection, and no message is both delivered and given back, or delivered twice.
- *
- *   sim_comeback_faults [KIND NTH ERRNO SEED]    one of them alone (SIM_TRACE=1: traced)
+ * See lib/sweep.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,11 +19,10 @@
 #include "conn/engine.h"
 #include "lib/failing.h"
 #include "lib/one.h"
+#include "lib/sweep.h"
 #include "sim/sim.h"
 
-enum { MESSAGES_MAX = 200, CONNS_MAX = 4, ALLOCATIONS = SIM_CALLS, SEEDS = 24, WILD_CALLS = 25 };
-
-static uint64_t worlds;
+enum { MESSAGES_MAX = 200, CONNS_MAX = 4 };
 
 /* ---- the world ---- */
 
@@ -41,19 +39,12 @@ struct world {
     bool open;
 };
 
-static const char *now_failing = "";
-
-static void name_it(const char *violation)
-{
-    fail_msg("%s, when this failed: %s", violation, now_failing);
-}
-
 static void mark(struct world *w, const wsr_event *ev, unsigned bit)
 {
     assert_int_equal(ev->data.len, 1);
     uint8_t *state = &w->state[ev->data.ptr[0]];
     if ((*state & 1) == 0 || (*state & (bit | 4 | (bit == 4 ? 2 : 0))) != 0)
-        fail_msg("message %u is %s, its state %u, when this failed: %s", ev->data.ptr[0], bit == 2 ? "received" : "given back", *state, now_failing);
+        fail_msg("message %u is %s, its state %u", ev->data.ptr[0], bit == 2 ? "received" : "given back", *state);
     *state |= (uint8_t)bit;
 }
 
@@ -220,99 +211,39 @@ static void play(struct world *w)
     }
     for (unsigned k = 0; k < w->conns_n; k++)
         if (w->closed[k] != 1)
-            fail_msg("connection %u was closed %u times, when this failed: %s", k, w->closed[k], now_failing);
+            fail_msg("connection %u was closed %u times", k, w->closed[k]);
     assert_int_equal(open_slots(w->client), 0);
     pass(w, SECOND, false); /* the server reads what is there */
 }
 
-static void account(const struct world *w, bool calm)
+static void account(const struct world *w)
 {
     unsigned nowhere = 0;
     for (unsigned i = 0; i < w->messages_n; i++)
         nowhere += w->state[i] == 1;
-    if (calm && nowhere > w->lost)
+    if (nowhere > w->lost)
         fail_msg("%u messages went nowhere, and the records know of %u", nowhere, (unsigned)w->lost);
-    if (calm)
-        assert_true(w->messages_n > 20 && w->opened >= 3 && w->reconnecting >= 1);
+    assert_true(w->messages_n > 20 && w->opened >= 3 && w->reconnecting >= 1);
 }
 
-static void world_once(uint64_t seed, unsigned kind, uint64_t nth, int error)
-{
-    struct world w;
-    sim_reset(seed);
-    if (seed > 0)
-        sim_chaos();
-    worlds++;
-    failing_calls = failing_at = 0;
-    if (kind == ALLOCATIONS)
-        failing_at = nth;
-    else if (nth > 0)
-        sim_fail((enum sim_call)kind, nth, error);
-    if (begin(&w)) {
-        play(&w);
-        account(&w, seed == 0 && nth == 0);
-    }
-    wsr_engine_close(w.client);
-    wsr_engine_close(w.server);
-    one_no_leaks();
-}
-
-/* ---- the sweep ---- */
-
-struct kind {
-    unsigned call;
-    const char *name;
-    int errors[4];
-};
-
-static const struct kind kinds[] = {
-    {SIM_RECEIVE, "receive", {ECONNRESET, ENOMEM}}, {SIM_SEND, "send", {EPIPE, ENOMEM}},     {SIM_CONNECT, "connect", {ECONNREFUSED, ETIMEDOUT}},
-    {SIM_CANCEL, "cancel", {EALREADY}},             {SIM_ENTER, "enter", {EINTR, ENOMEM}},   {SIM_SOCKET, "socket", {EMFILE}},
-    {SIM_POLL, "poll", {ENOMEM}},                   {SIM_SHUTDOWN, "shutdown", {ENOTCONN}},  {ALLOCATIONS, "allocation", {ENOMEM}},
-};
-
-static void sweep(const struct kind *kind, uint64_t seed)
-{
-    world_once(seed, kind->call, 0, 0);
-    const uint64_t calls = kind->call == ALLOCATIONS ? failing_calls : sim_calls((enum sim_call)kind->call);
-    const uint64_t calm_step = kind->call == SIM_ENTER ? 1 + calls / 200 : 1; /* most entries find nothing to do */
-    const uint64_t step = seed > 0 ? 1 + calls / WILD_CALLS : calm_step;
-    for (const int *error = kind->errors; *error != 0; error++) {
-        for (uint64_t nth = 1; nth <= calls; nth += step) {
-            char text[96];
-            snprintf(text, sizeof text, "%s %llu %d %llu", kind->name, (unsigned long long)nth, *error, (unsigned long long)seed);
-            now_failing = text;
-            world_once(seed, kind->call, nth, *error);
-        }
-    }
-    now_failing = "";
-}
-
-static void every_call_fails_in_its_turn(void **unused)
+static void come_back(const void *unused)
 {
     (void)unused;
-    sim_on_violation = name_it;
-    for (uint64_t seed = 0; seed < SEEDS; seed++)
-        for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-            sweep(&kinds[i], seed);
-    printf("%llu worlds\n", (unsigned long long)worlds);
+    struct world w;
+    sweep_begin();
+    if (begin(&w)) {
+        play(&w);
+        if (sweep_is_calm())
+            account(&w);
+    }
+    sweep_serves(NULL, w.client);
+    wsr_engine_close(w.client);
+    wsr_engine_close(w.server);
 }
+
+static const struct sweep_story stories[] = {{"a server that goes and comes", come_back, .wild = 23}};
 
 int main(int argc, char **argv)
 {
-    if (getenv("SIM_TRACE") != NULL)
-        sim_trace = stderr;
-    if (argc == 5) {
-        unsigned kind = 0;
-        while (kind < sizeof kinds / sizeof kinds[0] && strcmp(kinds[kind].name, argv[1]) != 0)
-            kind++;
-        if (kind == sizeof kinds / sizeof kinds[0])
-            return 2;
-        world_once(strtoull(argv[4], NULL, 10), kinds[kind].call, strtoull(argv[2], NULL, 10), atoi(argv[3]));
-        return 0;
-    }
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_call_fails_in_its_turn),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return sweep_main(argc, argv, stories, 1);
 }

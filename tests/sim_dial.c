@@ -18,6 +18,7 @@
 #include "client/client.h"
 #include "lib/failing.h"
 #include "lib/one.h"
+#include "lib/sweep.h"
 #include "sim/sim.h"
 
 enum { NEVER_PORT = 7 };
@@ -576,8 +577,6 @@ static void anything_at_any_time(void **unused)
 
 enum { CONNECTIONS = 4 };
 
-static char now_failing[80];
-
 static unsigned begin_all(struct one *o)
 {
     static const char *const hosts[CONNECTIONS] = {"server.example", "nowhere.example", "slow.example", "10.0.0.3"};
@@ -610,19 +609,15 @@ static unsigned play(struct one *o, unsigned begun)
         }
         wsr_engine_stats(o->engine, &stats, sizeof stats);
         if (sim_now_ns() > end_ns)
-            fail_msg("no end when this failed: %s; %u begun, %u slots open", now_failing, begun, (unsigned)stats.open);
+            fail_msg("no end; %u begun, %u slots open", begun, (unsigned)stats.open);
     } while (stats.open > 0);
     return closed - (unsigned)stats.accepted;
 }
 
-static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
+static void dial_all(const void *unused)
 {
+    (void)unused;
     struct one o;
-    snprintf(now_failing, sizeof now_failing, "seed %llu, call %u, number %llu, errno %d", (unsigned long long)seed, kind,
-             (unsigned long long)nth, error);
-    sim_reset(seed);
-    if (seed > 0)
-        sim_chaos();
     sim_name("server.example", 20 * MS, NULL, "10.0.0.1 2001:db8::1 10.0.0.2");
     sim_place("10.0.0.1", 20 * SECOND, ETIMEDOUT); /* TCP gives up in the end, also where a cancel has come to nothing */
     sim_place("2001:db8::1", 500 * MS, ECONNREFUSED);
@@ -633,44 +628,26 @@ static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
     config.buffer_bytes = 4096;
     config.sq_entries = 4;
     config.allocator = &failing;
-    failing_calls = failing_at = 0;
     one_open(&o, &config);
-    const uint64_t before = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
-    if (nth > 0 && kind == SIM_CALLS)
-        failing_at = failing_calls + nth;
-    else if (nth > 0)
-        sim_fail((enum sim_call)kind, nth, error);
+    sweep_begin();
     const unsigned begun = begin_all(&o);
     assert_int_equal(play(&o, begun), begun);
-    const uint64_t calls = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
+    sweep_serves(o.engine, o.engine);
     one_close(&o);
-    return calls - before;
 }
+
+static const struct sweep_story dialling = {"dialling", dial_all, .wild = 5};
 
 static void every_call_fails_in_its_turn(void **unused)
 {
     (void)unused;
-    static const struct {
-        unsigned call;
-        int error;
-    } kinds[] = {
-        {SIM_RESOLVE, EAGAIN}, {SIM_CONNECT, ECONNREFUSED}, {SIM_CONNECT, EINTR}, {SIM_SOCKET, EMFILE}, {SIM_EVENTFD, EMFILE},
-        {SIM_CANCEL, EALREADY}, {SIM_POLL, ENOMEM}, {SIM_ENTER, EAGAIN}, {SIM_ENTER, ENOMEM}, {SIM_CALLS, 0},
-    };
-    unsigned worlds = 0;
-    for (uint64_t seed = 0; seed < 6; seed++) {
-        for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-            const uint64_t calls = world(seed, kinds[i].call, 0, 0);
-            assert_true(calls > 0);
-            for (uint64_t nth = 1; nth <= calls; nth++, worlds++)
-                world(seed, kinds[i].call, nth, kinds[i].error);
-        }
-    }
-    printf("%u worlds\n", worlds);
+    sweep_all(&dialling);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        return sweep_main(argc, argv, &dialling, 1);
     if (getenv("SIM_TRACE") != NULL)
         sim_trace = stderr;
     const struct CMUnitTest tests[] = {
@@ -696,7 +673,7 @@ int main(void)
         cmocka_unit_test(families_take_turns),
         cmocka_unit_test(the_engine_closes_in_any_phase),
         cmocka_unit_test(anything_at_any_time),
-        cmocka_unit_test(every_call_fails_in_its_turn),
+        cmocka_unit_test_teardown(every_call_fails_in_its_turn, sweep_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

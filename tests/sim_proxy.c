@@ -17,6 +17,7 @@
 
 #include "lib/failing.h"
 #include "lib/one.h"
+#include "lib/sweep.h"
 #include "sim/sim.h"
 
 enum { PROXY_PORT = 3128, CLIENTS = 2 };
@@ -371,8 +372,6 @@ static void the_engine_closes_at_any_time(void **unused)
 
 /* ---- every call fails in its turn ---- */
 
-static char now_failing[80];
-
 /* Plays until every connection is over. Returns how many CLOSED the clients got. */
 static unsigned play(struct one *o, struct proxy *p)
 {
@@ -392,39 +391,28 @@ static unsigned play(struct one *o, struct proxy *p)
             sim_sleep(MS);
         wsr_engine_stats(o->engine, &stats, sizeof stats);
         if (sim_now_ns() > end_ns)
-            fail_msg("no end when this failed: %s; %u slots open", now_failing, (unsigned)stats.open);
+            fail_msg("no end; %u slots open", (unsigned)stats.open);
     } while (stats.open > 0);
     return closed;
 }
 
-static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
+static void go_through(const void *scheme)
 {
     struct one o;
     struct proxy p;
-    const bool socks = seed % 2 != 0;
-    snprintf(now_failing, sizeof now_failing, "seed %llu, call %u, number %llu, errno %d", (unsigned long long)seed, kind,
-             (unsigned long long)nth, error);
-    sim_reset(seed);
-    if (seed > 1)
-        sim_chaos();
     wsr_config config = WSR_CONFIG_INIT;
     config.limits.handshake_timeout_ns = config.limits.close_timeout_ns = 5 * SECOND;
     config.buffers = 4;
     config.buffer_bytes = 4096;
     config.sq_entries = 4;
     config.allocator = &failing;
-    failing_calls = failing_at = 0;
     one_open(&o, &config);
-    proxy_open(&p, o.port, socks, NULL);
-    const uint64_t before = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
-    if (nth > 0 && kind == SIM_CALLS)
-        failing_at = failing_calls + nth;
-    else if (nth > 0)
-        sim_fail((enum sim_call)kind, nth, error);
+    proxy_open(&p, o.port, strcmp(scheme, "socks5") == 0, NULL);
+    sweep_begin();
     unsigned begun = 0;
     char url[64], proxy[64];
     snprintf(url, sizeof url, "ws://10.1.2.3:%u/", (unsigned)o.port);
-    snprintf(proxy, sizeof proxy, "%s://10.0.0.9:%d", socks ? "socks5" : "http", PROXY_PORT);
+    snprintf(proxy, sizeof proxy, "%s://10.0.0.9:%d", (const char *)scheme, PROXY_PORT);
     for (unsigned i = 0; i < CLIENTS; i++) {
         wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
         connect.url = url;
@@ -434,37 +422,27 @@ static uint64_t world(uint64_t seed, unsigned kind, uint64_t nth, int error)
         begun += wsr_connect(o.engine, &connect, &conn) == WSR_OK;
     }
     assert_int_equal(play(&o, &p), begun);
-    const uint64_t calls = kind == SIM_CALLS ? failing_calls : sim_calls((enum sim_call)kind);
     proxy_close(&p);
+    sweep_serves(o.engine, o.engine);
     one_close(&o);
-    return calls - before;
 }
+
+static const struct sweep_story through_proxies[] = {
+    {"through an HTTP proxy", go_through, "http", .wild = 2},
+    {"through a SOCKS proxy", go_through, "socks5", .wild = 2},
+};
 
 static void every_call_fails_in_its_turn(void **unused)
 {
     (void)unused;
-    static const struct {
-        unsigned call;
-        int error;
-    } kinds[] = {
-        {SIM_RECEIVE, ECONNRESET}, {SIM_RECEIVE, ENOBUFS}, {SIM_SEND, EPIPE}, {SIM_SEND, EINTR}, {SIM_CONNECT, ECONNREFUSED},
-        {SIM_SOCKET, EMFILE},      {SIM_CANCEL, EALREADY}, {SIM_ENTER, ENOMEM}, {SIM_CALLS, 0},
-    };
-    unsigned worlds = 0;
-    for (uint64_t seed = 0; seed < 6; seed++) {
-        for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-            const uint64_t calls = world(seed, kinds[i].call, 0, 0);
-            assert_true(calls > 0 || kinds[i].call == SIM_CANCEL); /* not every world cancels */
-            const uint64_t step = 1 + calls / 60;
-            for (uint64_t nth = 1; nth <= calls; nth += step, worlds++)
-                world(seed, kinds[i].call, nth, kinds[i].error);
-        }
-    }
-    printf("%u worlds\n", worlds);
+    for (unsigned i = 0; i < 2; i++)
+        sweep_all(&through_proxies[i]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        return sweep_main(argc, argv, through_proxies, 2);
     if (getenv("SIM_TRACE") != NULL)
         sim_trace = stderr;
     const struct CMUnitTest tests[] = {
@@ -475,7 +453,7 @@ int main(void)
         cmocka_unit_test(it_goes_away),
         cmocka_unit_test(closed_while_it_is_asked),
         cmocka_unit_test(the_engine_closes_at_any_time),
-        cmocka_unit_test(every_call_fails_in_its_turn),
+        cmocka_unit_test_teardown(every_call_fails_in_its_turn, sweep_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,45 +8,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/certs.h"
+#include "lib/failing.h"
 #include "tls/session.h"
-
-/* Calls since the counting began; 0 for fail_at: none fails. */
-static unsigned long calls, fail_at;
-static long held; /* blocks */
-
-static void *counted_malloc(size_t bytes, const char *file, int line)
-{
-    (void)file, (void)line;
-    if (++calls == fail_at)
-        return NULL;
-    held++;
-    return malloc(bytes);
-}
-
-static void counted_free(void *p, const char *file, int line)
-{
-    (void)file, (void)line;
-    held -= p != NULL;
-    free(p);
-}
-
-static void *counted_realloc(void *p, size_t bytes, const char *file, int line)
-{
-    if (p == NULL)
-        return counted_malloc(bytes, file, line);
-    if (bytes == 0) {
-        counted_free(p, file, line);
-        return NULL;
-    }
-    return ++calls == fail_at ? NULL : realloc(p, bytes);
-}
 
 static struct certs certs;
 
@@ -131,22 +99,22 @@ static void test_connections_without_memory(void **state)
     assert_int_equal(wsr_tls_open(&client, &client_config, NULL, 0), WSR_OK);
     assert_true(converse(server, client)); /* whatever is made once is made now */
     assert_true(converse(server, client));
-    calls = 0;
+    failing_ssl_calls = 0;
     assert_true(converse(server, client));
-    const unsigned long all = calls;
+    const unsigned long all = failing_ssl_calls;
     unsigned failed = 0, at = 0;
     long before = 0;
     for (unsigned long n = 1; n <= all; n += 1 + n % 7) {
-        before = held;
-        calls = 0;
-        fail_at = n;
+        before = failing_ssl_held;
+        failing_ssl_calls = 0;
+        failing_ssl_at = n;
         failed += !converse(server, client);
-        fail_at = 0;
+        failing_ssl_at = 0;
         at++;
         ERR_clear_error();
         assert_true(converse(server, client)); /* and the next one is none the worse for it */
-        if (held > before + 8)
-            fail_msg("call %lu failed: %ld blocks more than before", n, held - before);
+        if (failing_ssl_held > before + 8)
+            fail_msg("call %lu failed: %ld blocks more than before", n, (long)failing_ssl_held - before);
     }
     assert_true(failed > 0);
     print_message("%lu allocations a connection; %u of %u failures ended it\n", all, failed, at);
@@ -166,18 +134,18 @@ static void test_opening_without_memory(void **state)
         struct wsr_tls *tls = NULL;
         assert_int_equal(wsr_tls_open(&tls, &configs[i], NULL, 0), WSR_OK);
         wsr_tls_release(tls);
-        calls = 0;
+        failing_ssl_calls = 0;
         assert_int_equal(wsr_tls_open(&tls, &configs[i], NULL, 0), WSR_OK);
         wsr_tls_release(tls);
-        const unsigned long all = calls;
+        const unsigned long all = failing_ssl_calls;
         unsigned failed = 0;
         for (unsigned long n = 1; n <= all; n += 1 + n % 5) {
             char why[256];
             tls = NULL;
-            calls = 0;
-            fail_at = n;
+            failing_ssl_calls = 0;
+            failing_ssl_at = n;
             int error = wsr_tls_open(&tls, &configs[i], why, sizeof why);
-            fail_at = 0;
+            failing_ssl_at = 0;
             ERR_clear_error();
             failed += error < 0;
             assert_true(error == WSR_OK || error == WSR_ENOMEM || error == WSR_ETLS);
@@ -194,7 +162,7 @@ int main(void)
         cmocka_unit_test(test_connections_without_memory),
         cmocka_unit_test(test_opening_without_memory),
     };
-    if (CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free) != 1)
+    if (!failing_ssl_use())
         return 1;
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -194,6 +194,34 @@ void wsr_sys_reset(int fd)
     sim_file_close(file);
 }
 
+bool sim_pair(int fds[2])
+{
+    union wsr_address any;
+    socklen_t len;
+    uint64_t at_ns;
+    struct sim_file *listener = wsr_sys_address("127.0.0.1", 9999, &any, &len) == 0 ? sim_file_new(SIM_FILE_LISTENER) : NULL;
+    struct sim_file *file = listener != NULL ? sim_file_new(SIM_FILE_SOCKET) : NULL;
+    if (file == NULL) {
+        if (listener != NULL)
+            sim_file_close(listener);
+        return false;
+    }
+    listener->local = any;
+    listener->backlog_max = 1;
+    const uint64_t latency_ns = sim_knobs.latency_ns_max;
+    sim_knobs.latency_ns_max = 0; /* it is there at once */
+    file->side = sim_connect(listener, &any, &at_ns);
+    file->side->file = file;
+    sim_knobs.latency_ns_max = latency_ns;
+    struct sim_file *accepted = sim_accept(listener);
+    sim_file_close(listener);
+    fds[0] = file->fd;
+    fds[1] = accepted != NULL ? accepted->fd : -1;
+    if (accepted == NULL)
+        sim_file_close(file);
+    return accepted != NULL;
+}
+
 int wsr_sys_eventfd(void)
 {
     int error = sim_injected(SIM_EVENTFD);

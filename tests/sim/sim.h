@@ -88,6 +88,9 @@ uint64_t sim_now_ns(void);
 /* Moves the clock to the next thing that happens and lets it happen. False: nothing is to come. */
 bool sim_advance(void);
 
+/* Likewise, but no further than ns from now: then it stops there. */
+void sim_advance_within(uint64_t ns);
+
 /* The application is away for ns; what happens meanwhile happens. */
 void sim_sleep(uint64_t ns);
 
@@ -119,6 +122,9 @@ void sim_place(const char *address, uint64_t delay_ns, int error);
 
 /* Open descriptors, rings and mappings: 0 at the end of a run without leaks. text, if not NULL, gets what they are. */
 unsigned sim_leaks(char *text, size_t cap);
+
+/* Two ends of a connection that nobody had to make, as descriptors. False: there are none left. */
+bool sim_pair(int fds[2]);
 
 /* Would another loop be woken by this eventfd (wsr_engine_fd)? */
 bool sim_fd_readable(int fd);

@@ -211,6 +211,15 @@ bool sim_advance(void)
     return true;
 }
 
+void sim_advance_within(uint64_t ns)
+{
+    uint64_t next;
+    if (sim_event_next(&next) && next <= sim_world.now_ns + ns)
+        (void)sim_advance();
+    else
+        sim_sleep(ns);
+}
+
 void sim_sleep(uint64_t ns)
 {
     sim_run_until(sim_world.now_ns + ns);
