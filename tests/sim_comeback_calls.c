@@ -125,7 +125,7 @@ static void other_calls_do_nothing_while_down(void **unused)
     assert_int_equal(wsr_ping(b.engine, b.conn), WSR_ESTATE);
     assert_int_equal(wsr_resume_read(b.engine, b.conn), WSR_OK);
     assert_int_equal(wsr_pause_read(b.engine, b.conn), WSR_OK); /* what comes next is another connection */
-    assert_int_equal(wsr_peer_address(b.engine, b.conn, text, sizeof text), WSR_ESTALE);
+    assert_int_equal(wsr_peer_address(b.engine, b.conn, text, sizeof text), WSR_ESTATE);
     assert_int_equal(wsr_round_trip_ns(b.engine, b.conn), 0);
     assert_int_equal(wsr_outbox_bytes(b.engine, b.conn), 0);
     assert_int_equal(wsr_set_user(b.engine, b.conn, &mark), WSR_OK);
