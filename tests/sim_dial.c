@@ -232,7 +232,7 @@ static void an_address_that_hangs_has_250_ms(void **unused)
     one_poll(&o, SECOND);
     assert_int_equal(o.closed, 0);
     assert_int_equal(sim_calls(SIM_CANCEL), 1); /* who lost is called back, and leaves nothing */
-    assert_null(wsr_table_find(o.engine, conn)->client->dial.room);
+    assert_null(wsr_conn_client(wsr_table_find(o.engine, conn))->dial.room);
     one_close(&o);
 }
 

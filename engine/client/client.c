@@ -188,7 +188,7 @@ static bool has_header(const char *headers, wsr_slice name)
 
 static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *from)
 {
-    const struct wsr_client *client = c->client;
+    const struct wsr_client *client = wsr_conn_client(c);
     struct wsr_url url = *from;
     if (has_header(client->headers, WSR_SLICE("Authorization"))) /* fresh ones from wsr_reconnect_now count */
         url.user = (wsr_slice){NULL, 0};
@@ -223,7 +223,7 @@ static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const str
 /* Asks the proxy for the URL's host. */
 static int make_proxy(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
-    const struct wsr_client *client = c->client;
+    const struct wsr_client *client = wsr_conn_client(c);
     const struct wsr_url *proxy = &client->proxy;
     uint8_t user[WSR_PROXY_USER_MAX], password[WSR_PROXY_USER_MAX];
     struct wsr_http_out user_out = {user, sizeof user, 0}, password_out = {password, sizeof password, 0};
@@ -250,7 +250,7 @@ static int make_proxy(wsr_engine *engine, struct wsr_connection *c, const struct
 /* What stands between the transport and the endpoint. */
 static int make_front(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
-    const struct wsr_client *client = c->client;
+    const struct wsr_client *client = wsr_conn_client(c);
     int error = client->config.proxy != NULL ? make_proxy(engine, c, url) : WSR_OK;
     if (error < 0 || !wsr_url_is_secure(url))
         return error;
@@ -272,7 +272,7 @@ static void connected(wsr_engine *engine, struct wsr_connection *c, int fd, uint
 
 static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *url)
 {
-    struct wsr_client *client = c->client;
+    struct wsr_client *client = wsr_conn_client(c);
     const int adopted = client->config.fd;
     client->config.fd = 0; /* the next attempt has to find its own way */
     if (adopted > 0) {
@@ -294,7 +294,7 @@ static void dial(wsr_engine *engine, struct wsr_connection *c, const struct wsr_
 
 int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c, unsigned endpoint)
 {
-    struct wsr_client *client = c->client;
+    struct wsr_client *client = wsr_conn_client(c);
     assert(endpoint < client->urls_n && c->fd < 0 && c->armed == 0 && c->cancels == 0);
     client->endpoint = endpoint;
     c->state &= WSR_CONN_DIRTY | WSR_CONN_PENDING | WSR_CONN_STARVED | WSR_CONN_SHAKING | WSR_CONN_PAUSED;
@@ -322,7 +322,7 @@ void wsr_client_connected(wsr_engine *engine, struct wsr_batch *batch, struct ws
 
 void wsr_client_failed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
-    const struct wsr_dial *failed = &c->client->dial;
+    const struct wsr_dial *failed = &wsr_conn_client(c)->dial;
     if (failed->detail != NULL)
         wsr_endpoint_detail(&c->ep, failed->detail);
     wsr_endpoint_ended(&c->ep, batch, failed->error, failed->sys_errno);
@@ -348,10 +348,12 @@ int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct w
         errno = -error;
         return WSR_ESYS;
     }
-    struct wsr_client *client = wsr_pool_get_exact(&engine->env.pool, sizeof *client);
-    if (client == NULL)
+    struct wsr_chunk *room = wsr_pool_get(&engine->env.pool, sizeof(struct wsr_client));
+    if (room == NULL)
         return WSR_ENOMEM;
+    struct wsr_client *client = (struct wsr_client *)(void *)room->bytes;
     memset(client, 0, sizeof *client);
+    client->room = room;
     client->config = complete;
     client->urls_n = urls_n;
     client->tls = wsr_tls_hold(complete.tls);
@@ -378,7 +380,7 @@ void wsr_client_free(wsr_engine *engine, struct wsr_client *client)
     wsr_tls_release(client->tls);
     if (client->texts != NULL)
         wsr_pool_put_exact(pool, client->texts, client->texts_bytes);
-    wsr_pool_put_exact(pool, client, sizeof *client);
+    wsr_pool_put(pool, client->room);
 }
 
 int wsr_client_begin(wsr_engine *engine, struct wsr_client *client, unsigned endpoint, wsr_conn *out)
@@ -389,13 +391,13 @@ int wsr_client_begin(wsr_engine *engine, struct wsr_client *client, unsigned end
         wsr_client_free(engine, client);
         return error;
     }
-    c->client = client;
+    wsr_aside_put(&c->ep, WSR_ASIDE_CLIENT, client->room);
     client->c = c;
     c->stamps = client->config.socket.receive_stamps;
     c->ep.user = client->config.user;
     int error = wsr_client_attempt(engine, c, endpoint);
     if (error < 0) {
-        c->client = NULL;
+        (void)!wsr_aside_take(&c->ep, WSR_ASIDE_CLIENT);
         wsr_table_give(engine, c);
         wsr_client_free(engine, client);
         return error;

@@ -20,6 +20,7 @@ struct wsr_comeback;
 #define WSR_CLIENT_URLS_MAX 16u
 
 struct wsr_client {
+    struct wsr_chunk *room;    /* this lies in it; beside the endpoint of c (proto/aside.h) */
     struct wsr_connection *c;
     wsr_connect_config config; /* complete; its strings are in texts; config.url is not to be used, urls are */
     char *texts;               /* the URLs, and all strings of config, each NUL-terminated */
@@ -37,7 +38,7 @@ struct wsr_client {
 };
 
 /*
- * Begins an attempt for c (c->client is set) to its URL number `endpoint`: makes the endpoint in the slot anew and dials. The
+ * Begins an attempt for c (c has its client) to its URL number `endpoint`: makes the endpoint in the slot anew and dials. The
  * slot must hold no descriptor and no armed operation, and its endpoint must never have been begun or be finished
  * (wsr_endpoint_fini). Called by wsr_connect, and again for each further attempt. c->ep.user stays what it is.
  * The connection's state is as a new one's, but for being on lists and paused. What happens then is told by the endpoint, as

@@ -29,7 +29,7 @@ static wsr_engine *engine_of(struct wsr_endpoint *ep)
 /* For any connection; NULL: it does not come back. */
 static struct wsr_comeback *comeback_of(const struct wsr_connection *c)
 {
-    return c->client != NULL ? c->client->comeback : NULL;
+    return wsr_conn_client(c) != NULL ? wsr_conn_client(c)->comeback : NULL;
 }
 
 static bool is_blank(const struct wsr_endpoint *ep)
@@ -163,7 +163,7 @@ static enum wsr_lost lost(struct wsr_endpoint *ep, struct wsr_batch *batch, wsr_
 /* Ends a connection that is down: CLOSED comes, with the record that is kept. */
 static void end(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     comeback->ends = true;
     comeback->waits = WSR_WAITS_NOT;
     wsr_wheel_unset(&engine->wheel, &comeback->next);
@@ -175,7 +175,7 @@ static void end(wsr_engine *engine, struct wsr_connection *c)
 
 static void down(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     wsr_endpoint_blank(&c->ep, engine->now_ns);
     c->state = 0;
     if (comeback->ends)
@@ -186,7 +186,7 @@ static void down(wsr_engine *engine, struct wsr_connection *c)
 
 static void attempt(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     comeback->waits = WSR_WAITS_NOT;
     c->state &= (uint16_t)~(unsigned)WSR_CONN_PAUSED; /* the answer must be read */
     errno = ENOMEM;

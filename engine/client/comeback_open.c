@@ -99,7 +99,7 @@ int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always
 
 void wsr_comeback_begun(struct wsr_connection *c)
 {
-    const struct wsr_comeback *comeback = c->client->comeback;
+    const struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     c->queues = comeback != NULL && comeback->on && wsr_comeback_config(comeback)->queue_bytes_max > 0;
 }
 

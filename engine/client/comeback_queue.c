@@ -22,7 +22,7 @@ static void set_queue_timer(wsr_engine *engine, struct wsr_comeback *comeback, u
 /* An open connection: what waited goes now, and then messages need not be queued any more. */
 static void send_queue(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     const bool sent = wsr_queue_send(&comeback->queue, &c->ep, now_ns);
     c->queues = !sent;
     set_queue_timer(engine, comeback, sent ? UINT64_MAX : wsr_ns_add(now_ns, RETRY_NS));
@@ -52,15 +52,15 @@ void wsr_comeback_queue_timed(wsr_engine *engine, struct wsr_batch *batch, struc
 
 void wsr_comeback_send_queue(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns)
 {
-    const struct wsr_comeback *comeback = c->client->comeback;
+    const struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     send_queue(engine, c, now_ns);
     if (wsr_queue_writable(&comeback->queue, wsr_comeback_config(comeback)->queue_bytes_max)) /* the next batch will have room to say so */
-        set_queue_timer(engine, c->client->comeback, now_ns);
+        set_queue_timer(engine, wsr_conn_client(c)->comeback, now_ns);
 }
 
 bool wsr_comeback_accepts(const struct wsr_connection *c)
 {
-    if (c->client->comeback->ends)
+    if (wsr_conn_client(c)->comeback->ends)
         return false;
     if (wsr_endpoint_is_over(&c->ep))
         return (c->ep.flags & WSR_EP_LOST) != 0;
@@ -69,7 +69,7 @@ bool wsr_comeback_accepts(const struct wsr_connection *c)
 
 int wsr_comeback_queue(wsr_engine *engine, struct wsr_connection *c, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     const wsr_reconnect *config = wsr_comeback_config(comeback);
     if (!wsr_comeback_accepts(c))
         return WSR_ESTATE;
@@ -92,5 +92,5 @@ int wsr_comeback_queue(wsr_engine *engine, struct wsr_connection *c, wsr_opcode 
 
 size_t wsr_comeback_queued_bytes(const struct wsr_connection *c)
 {
-    return c->client->comeback->queue.bytes;
+    return wsr_conn_client(c)->comeback->queue.bytes;
 }

@@ -20,14 +20,15 @@ static void timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_timer 
 
 static void freed(wsr_engine *engine, struct wsr_connection *c)
 {
-    wsr_client_free(engine, c->client);
-    c->client = NULL;
+    struct wsr_client *client = wsr_conn_client(c);
+    (void)!wsr_aside_take(&c->ep, WSR_ASIDE_CLIENT);
+    wsr_client_free(engine, client);
 }
 
 static size_t memory_bytes(const struct wsr_connection *c)
 {
-    const struct wsr_client *client = c->client;
-    return sizeof *client + client->texts_bytes + (client->dial.room != NULL ? sizeof *client->dial.room : 0) + wsr_comeback_memory_bytes(client);
+    const struct wsr_client *client = wsr_conn_client(c);
+    return wsr_chunk_bytes(client->room) + client->texts_bytes + (client->dial.room != NULL ? sizeof *client->dial.room : 0) + wsr_comeback_memory_bytes(client);
 }
 
 static void closed(wsr_engine *engine)

@@ -17,7 +17,7 @@
 
 static struct wsr_dial *dial_of(struct wsr_connection *c)
 {
-    return &c->client->dial;
+    return &wsr_conn_client(c)->dial;
 }
 
 void wsr_dial_init(struct wsr_dial *dial)
@@ -131,7 +131,7 @@ static int try_one(wsr_engine *engine, struct wsr_connection *c, unsigned i)
     int fd = wsr_sys_socket(address->sa_family);
     if (fd < 0)
         return -fd;
-    int error = prepare(&c->client->config, fd, address->sa_family);
+    int error = prepare(&wsr_conn_client(c)->config, fd, address->sa_family);
     if (error < 0) {
         wsr_sys_close(fd);
         return -error;

@@ -17,8 +17,8 @@ static bool is_handing_over(const wsr_engine *engine, const struct wsr_comeback 
 /* A client made of the same configuration, as it is by now. */
 static int make_client(wsr_engine *engine, const struct wsr_connection *c, struct wsr_client **out)
 {
-    const struct wsr_comeback *comeback = c->client->comeback;
-    int error = wsr_client_open(engine, &c->client->config, out);
+    const struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
+    int error = wsr_client_open(engine, &wsr_conn_client(c)->config, out);
     if (error < 0)
         return error;
     (*out)->config.user = c->ep.user;
@@ -30,14 +30,14 @@ static int make_client(wsr_engine *engine, const struct wsr_connection *c, struc
 /* Coming back is the successor's from now on. */
 static void move(struct wsr_connection *c, struct wsr_connection *to)
 {
-    struct wsr_comeback *comeback = c->client->comeback;
-    c->client->comeback = NULL;
-    c->client->succeeded = true;
-    comeback->client = to->client;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
+    wsr_conn_client(c)->comeback = NULL;
+    wsr_conn_client(c)->succeeded = true;
+    comeback->client = wsr_conn_client(to);
     comeback->old = wsr_conn_id(c);
     if (comeback->on)
-        comeback->policy.config.overrides = to->client->config.reconnect.overrides; /* the old ones go with the old client */
-    to->client->comeback = comeback;
+        comeback->policy.config.overrides = wsr_conn_client(to)->config.reconnect.overrides; /* the old ones go with the old client */
+    wsr_conn_client(to)->comeback = comeback;
     wsr_comeback_begun(to);
 }
 
@@ -46,20 +46,20 @@ int wsr_succeed(wsr_engine *engine, wsr_conn conn, wsr_conn *successor)
     struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return WSR_ESTALE;
-    if (c->client == NULL || c->client->succeeded || (c->ep.flags & WSR_EP_OPEN) == 0 || !wsr_close_is_open(&c->ep.close))
+    if (wsr_conn_client(c) == NULL || wsr_conn_client(c)->succeeded || (c->ep.flags & WSR_EP_OPEN) == 0 || !wsr_close_is_open(&c->ep.close))
         return WSR_ESTATE;
-    int error = c->client->comeback == NULL ? wsr_comeback_open(engine, c->client, true) : WSR_OK;
+    int error = wsr_conn_client(c)->comeback == NULL ? wsr_comeback_open(engine, wsr_conn_client(c), true) : WSR_OK;
     if (error < 0)
         return error;
-    struct wsr_comeback *comeback = c->client->comeback;
+    struct wsr_comeback *comeback = wsr_conn_client(c)->comeback;
     if (is_handing_over(engine, comeback) || comeback->queue.n > 0)
         return WSR_ESTATE;
-    wsr_redirect_end(engine, c->client, &comeback->redirect);
+    wsr_redirect_end(engine, wsr_conn_client(c), &comeback->redirect);
     engine->now_ns = wsr_sys_now_ns();
     struct wsr_client *client;
     error = make_client(engine, c, &client);
     if (error == WSR_OK)
-        error = wsr_client_begin(engine, client, c->client->endpoint, successor);
+        error = wsr_client_begin(engine, client, wsr_conn_client(c)->endpoint, successor);
     if (error < 0)
         return error;
     wsr_wheel_unset(&engine->wheel, &comeback->age);

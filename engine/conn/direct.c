@@ -36,7 +36,7 @@ static void leave(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
 {
-    if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || c->front != NULL || c->stamps || c->backlog != NULL)
+    if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || wsr_conn_front(c) != NULL || c->stamps || c->backlog != NULL)
         return;
     c->state |= WSR_CONN_DIRECT;
     (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE); /* the poll follows when it has ended */

@@ -15,7 +15,7 @@
 
 #include "base/region.h"
 #include "base/wheel.h"
-#include "proto/endpoint.h"
+#include "proto/aside.h"
 #include "ring/ring.h"
 
 struct wsr_client;
@@ -64,15 +64,12 @@ enum { /* wsr_connection.state */
 struct wsr_connection {
     struct wsr_endpoint ep;
     struct wsr_timer timer;
-    struct wsr_front *front;   /* a proxy and TLS, conn/front.h; NULL: none, as with plain ws */
-    struct wsr_preface *preface; /* whose connection a balancer passed on, conn/preface.h; NULL: nobody's */
-    struct wsr_client *client; /* what it connects with, and comes back by; NULL: a server's, or adopted */
     struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
     uint32_t dirty_next, pending_next, starved_next, shaking_next; /* slots; a free one is linked through dirty_next */
     int fd;              /* -1: none */
     uint32_t acked_bytes; /* the low half of what the peer's TCP had acknowledged when that was last of interest (life.c) */
-    int16_t end_errno;
     uint16_t state;
+    uint8_t end_errno;   /* Linux has none beyond 133 */
     uint8_t armed;
     uint8_t cancelled; /* those of them that a cancel was queued for */
     uint8_t small_reads; /* direct.c: in a row */
@@ -82,6 +79,13 @@ struct wsr_connection {
     bool hungry : 1; /* is there, and has got nothing since it was there before: it goes first */
     bool stamps : 1; /* its receives bring the kernel's time stamps (stamp.h) */
     bool queues : 1; /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
+};
+
+/* What a connection may have beside its endpoint (proto/aside.h). */
+enum {
+    WSR_ASIDE_FRONT = WSR_ASIDE_CARRIER, /* a proxy and TLS, conn/front.h; none with plain ws */
+    WSR_ASIDE_PREFACE,                   /* whose connection a balancer passed on, conn/preface.h */
+    WSR_ASIDE_CLIENT                     /* what it connects with, and comes back by; none: a server's, or adopted */
 };
 
 /* First in, first out, of slots, linked through one member of the connection: `link` is its offset. */
@@ -152,9 +156,9 @@ struct wsr_client_hooks {
     void (*let_go)(wsr_engine *engine, struct wsr_connection *c);
     /* Queues cancels for the connects under way; false: the ring refused one for now. */
     bool (*cancel)(wsr_engine *engine, struct wsr_connection *c);
-    /* c's slot is given back (or the engine closes): frees c->client. */
+    /* c's slot is given back (or the engine closes): frees its client. */
     void (*freed)(wsr_engine *engine, struct wsr_connection *c);
-    /* What c->client is and holds. */
+    /* What its client is and holds. */
     size_t (*memory_bytes)(const struct wsr_connection *c);
     /* The engine closes; no connection is left, and no ring. */
     void (*closed)(wsr_engine *engine);
@@ -263,6 +267,17 @@ static inline void wsr_conn_disarmed(struct wsr_connection *c, unsigned which)
 static inline wsr_conn wsr_conn_id(const struct wsr_connection *c)
 {
     return c->ep.conn;
+}
+
+/* NULL: none. */
+static inline struct wsr_front *wsr_conn_front(const struct wsr_connection *c)
+{
+    return (struct wsr_front *)wsr_aside(&c->ep, WSR_ASIDE_FRONT);
+}
+
+static inline struct wsr_client *wsr_conn_client(const struct wsr_connection *c)
+{
+    return (struct wsr_client *)wsr_aside(&c->ep, WSR_ASIDE_CLIENT);
 }
 
 static inline uint32_t wsr_conn_slot(const struct wsr_connection *c)

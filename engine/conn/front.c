@@ -28,7 +28,6 @@ enum stage {
 };
 
 struct wsr_front {
-    struct wsr_chunk *room;       /* this lies in it */
     struct wsr_tls *tls;          /* held; NULL: only a proxy */
     struct wsr_tls_session session; /* from STAGE_SHAKING on */
     struct wsr_chunk *proxy_room; /* NULL: no proxy, or it is done with */
@@ -48,14 +47,16 @@ struct wsr_front {
 
 static struct wsr_front *front_of(wsr_engine *engine, struct wsr_connection *c)
 {
-    if (c->front != NULL)
-        return c->front;
+    struct wsr_front *front = wsr_conn_front(c);
+    if (front != NULL)
+        return front;
     struct wsr_chunk *room = wsr_pool_get(&engine->env.pool, sizeof(struct wsr_front));
     if (room == NULL)
         return NULL;
-    c->front = (struct wsr_front *)(void *)room->bytes;
-    *c->front = (struct wsr_front){.room = room};
-    return c->front;
+    front = (struct wsr_front *)(void *)room->bytes;
+    *front = (struct wsr_front){.stage = STAGE_NONE};
+    wsr_aside_put(&c->ep, WSR_ASIDE_FRONT, room);
+    return front;
 }
 
 /* The engine's own, for clients that bring none. */
@@ -131,14 +132,14 @@ static size_t chunks_bytes(const struct wsr_chunk *list)
 
 size_t wsr_front_memory_bytes(const struct wsr_connection *c)
 {
-    const struct wsr_front *front = c->front;
-    return front != NULL ? chunks_bytes(front->room) + chunks_bytes(front->proxy_room) + chunks_bytes(front->flying) + chunks_bytes(front->waiting) +
+    const struct wsr_front *front = wsr_conn_front(c);
+    return front != NULL ? chunks_bytes(front->proxy_room) + chunks_bytes(front->flying) + chunks_bytes(front->waiting) +
                                chunks_bytes(front->session.out) : 0;
 }
 
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front == NULL)
         return;
     if (front->session.ssl != NULL)
@@ -147,8 +148,7 @@ void wsr_front_free(wsr_engine *engine, struct wsr_connection *c)
     free_proxy(engine, front);
     wsr_pool_put_list(&engine->env.pool, front->flying);
     wsr_pool_put_list(&engine->env.pool, front->waiting);
-    wsr_pool_put(&engine->env.pool, front->room);
-    c->front = NULL;
+    wsr_pool_put(&engine->env.pool, wsr_aside_take(&c->ep, WSR_ASIDE_FRONT));
 }
 
 /* ---- from stage to stage ---- */
@@ -170,7 +170,7 @@ static bool lingers(const struct wsr_connection *c)
 /* Ends the connection as `error`; an alert that is still to be sent goes before. */
 static void fail(struct wsr_connection *c, uint64_t now_ns, int error, const char *detail)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->stage == STAGE_FAILED)
         return;
     front->stage = STAGE_FAILED;
@@ -186,14 +186,14 @@ static void answer_in_clear(struct wsr_connection *c)
 {
     static const char answer[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n\r\n"
                                  "This port speaks TLS: use https:// or wss://.\n";
-    if (wsr_tls_put(&c->front->session, (wsr_slice){(const uint8_t *)answer, sizeof answer - 1}))
+    if (wsr_tls_put(&wsr_conn_front(c)->session, (wsr_slice){(const uint8_t *)answer, sizeof answer - 1}))
         c->ep.http_status = 400;
 }
 
 static void fail_tls(struct wsr_connection *c, uint64_t now_ns)
 {
-    const struct wsr_tls_session *session = &c->front->session;
-    if (c->front->stage == STAGE_FAILED)
+    const struct wsr_tls_session *session = &wsr_conn_front(c)->session;
+    if (wsr_conn_front(c)->stage == STAGE_FAILED)
         return;
     c->ep.tls_alert = session->alert;
     c->ep.tls_alert_received = session->alert_received;
@@ -204,14 +204,14 @@ static void fail_tls(struct wsr_connection *c, uint64_t now_ns)
 
 static void open_for_endpoint(struct wsr_connection *c, uint64_t now_ns)
 {
-    c->front->stage = STAGE_OPEN;
+    wsr_conn_front(c)->stage = STAGE_OPEN;
     if (wsr_endpoint_role(&c->ep) == WSR_CLIENT)
         wsr_endpoint_connected(&c->ep, now_ns);
 }
 
 static void begin_tls(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     const bool client = wsr_endpoint_role(&c->ep) == WSR_CLIENT;
     front->stage = STAGE_SHAKING;
     front->deadline_ns = client ? wsr_ns_add(engine->now_ns, front->tls_timeout_ns) : wsr_endpoint_deadline(&c->ep);
@@ -222,7 +222,7 @@ static void begin_tls(wsr_engine *engine, struct wsr_connection *c)
 
 static void begin_next(wsr_engine *engine, struct wsr_connection *c)
 {
-    if (c->front->tls != NULL)
+    if (wsr_conn_front(c)->tls != NULL)
         begin_tls(engine, c);
     else
         open_for_endpoint(c, engine->now_ns);
@@ -230,7 +230,7 @@ static void begin_next(wsr_engine *engine, struct wsr_connection *c)
 
 void wsr_front_start(wsr_engine *engine, struct wsr_connection *c)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->proxy == NULL) {
         begin_next(engine, c);
         return;
@@ -241,13 +241,13 @@ void wsr_front_start(wsr_engine *engine, struct wsr_connection *c)
 
 uint64_t wsr_front_deadline(const struct wsr_connection *c)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     return front == NULL || front->stage == STAGE_NONE || front->stage == STAGE_OPEN ? UINT64_MAX : front->deadline_ns;
 }
 
 void wsr_front_timeout(struct wsr_connection *c, uint64_t now_ns)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     const bool client = wsr_endpoint_role(&c->ep) == WSR_CLIENT;
     if (front->stage == STAGE_FAILED) {
         wsr_endpoint_broken(&c->ep, now_ns, front->error);
@@ -262,7 +262,7 @@ void wsr_front_timeout(struct wsr_connection *c, uint64_t now_ns)
 
 bool wsr_front_ended(struct wsr_connection *c, uint64_t now_ns)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     if (front->stage != STAGE_FAILED)
         return false;
     if (!has_output(front))
@@ -272,7 +272,7 @@ bool wsr_front_ended(struct wsr_connection *c, uint64_t now_ns)
 
 int wsr_front_end_cause(struct wsr_connection *c, int sys_errno)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     switch (front->stage) {
     case STAGE_FAILED:
         return front->error;
@@ -294,7 +294,7 @@ int wsr_front_end_cause(struct wsr_connection *c, int sys_errno)
 /* The proxy's part of what came is taken; returns the rest, which is the next stage's. */
 static wsr_span take_proxy(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     const size_t took = wsr_proxy_take(front->proxy, in.ptr, in.len);
     const wsr_span rest = {in.ptr + took, in.len - took};
     switch (wsr_proxy_state(front->proxy)) {
@@ -316,7 +316,7 @@ static wsr_span take_proxy(wsr_engine *engine, struct wsr_connection *c, wsr_spa
 /* Keeps bytes of a handshake for the connection's turn. */
 static void wait_for_turn(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     struct wsr_pool *pool = &engine->env.pool;
     struct wsr_chunk *chunk = front->waiting;
     if (chunk == NULL)
@@ -339,20 +339,20 @@ static void wait_for_turn(wsr_engine *engine, struct wsr_connection *c, wsr_span
 
 bool wsr_front_waits(const struct wsr_connection *c)
 {
-    return c->front != NULL && c->front->waiting != NULL;
+    return wsr_conn_front(c) != NULL && wsr_conn_front(c)->waiting != NULL;
 }
 
 struct wsr_chunk *wsr_front_turn(struct wsr_connection *c)
 {
-    struct wsr_chunk *waiting = wsr_front_waits(c) ? c->front->waiting : NULL; /* a front can be gone: another attempt was begun */
+    struct wsr_chunk *waiting = wsr_front_waits(c) ? wsr_conn_front(c)->waiting : NULL; /* a front can be gone: another attempt was begun */
     if (waiting != NULL)
-        c->front->waiting = NULL;
+        wsr_conn_front(c)->waiting = NULL;
     return waiting;
 }
 
 struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->stage != STAGE_SHAKING && front->stage != STAGE_OPEN)
         return (struct wsr_front_input){NULL, {in.ptr, 0}, false, false};
     const struct wsr_tls_plain plain = wsr_tls_take(&front->session, in);
@@ -369,7 +369,7 @@ struct wsr_front_input wsr_front_take_now(wsr_engine *engine, struct wsr_connect
 struct wsr_front_input wsr_front_take(wsr_engine *engine, struct wsr_connection *c, wsr_span in)
 {
     const struct wsr_front_input nothing = {NULL, {in.ptr, 0}, false, false};
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->stage == STAGE_PROXY)
         in = take_proxy(engine, c, in);
     if (in.len == 0)
@@ -393,7 +393,7 @@ static bool carries(const struct wsr_front *front)
 
 bool wsr_front_pending(const struct wsr_connection *c)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     if (front->stage == STAGE_PROXY || front->proxy_flies)
         return wsr_proxy_pending(front->proxy).len > 0;
     return has_output(front) || (carries(front) && wsr_outbox_pending(&c->ep.out));
@@ -401,7 +401,7 @@ bool wsr_front_pending(const struct wsr_connection *c)
 
 bool wsr_front_wants_shutdown(struct wsr_connection *c)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     const bool shut = wsr_endpoint_wants_shutdown(&c->ep);
     if (front->stage == STAGE_FAILED)
         return !has_output(front) && lingers(c);
@@ -416,7 +416,7 @@ bool wsr_front_wants_shutdown(struct wsr_connection *c)
 /* Encrypts what the endpoint has, as far as one flight goes. */
 static void encrypt(struct wsr_connection *c, uint64_t now_ns)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     wsr_slice plain[WSR_RING_SLICES_MAX];
     const unsigned n = wsr_endpoint_drain(&c->ep, plain, WSR_RING_SLICES_MAX);
     size_t left = FLIGHT_BYTES_MAX, total = 0;
@@ -443,7 +443,7 @@ static void encrypt(struct wsr_connection *c, uint64_t now_ns)
 
 unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice *slices, unsigned cap)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->stage == STAGE_PROXY || front->proxy_flies) {
         slices[0] = wsr_proxy_pending(front->proxy);
         front->proxy_flies = slices[0].len > 0;
@@ -472,7 +472,7 @@ static void sent_proxy(wsr_engine *engine, struct wsr_front *front, size_t bytes
 
 void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns, size_t bytes)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->proxy_flies) {
         sent_proxy(engine, front, bytes);
         return;
@@ -503,7 +503,7 @@ void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_n
 /* Kept, it would be tried again turn after turn: where both Closes have passed, an error of sending ends nothing. */
 void wsr_front_send_failed(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns)
 {
-    struct wsr_front *front = c->front;
+    struct wsr_front *front = wsr_conn_front(c);
     if (front->tls == NULL)
         return;
     wsr_pool_put_list(&engine->env.pool, front->flying);
@@ -517,7 +517,7 @@ void wsr_front_send_failed(wsr_engine *engine, struct wsr_connection *c, uint64_
 
 int wsr_front_describe(const struct wsr_connection *c, wsr_tls_info *info)
 {
-    const struct wsr_front *front = c->front;
+    const struct wsr_front *front = wsr_conn_front(c);
     if (front == NULL || front->tls == NULL || front->session.ssl == NULL || front->session.state == WSR_TLS_SHAKING ||
         front->session.state == WSR_TLS_FAILED)
         return WSR_ESTATE;

@@ -1,6 +1,6 @@
 /*
  * conn/front.h - what stands between the ring and an endpoint: a proxy's handshake, then TLS. A connection over plain TCP has
- * none (wsr_connection.front is NULL), which is all that its hot path asks.
+ * none (wsr_conn_front is NULL), which is all that its hot path asks.
  *
  *     completion -> [proxy] -> [tls: decrypted in place] -> input.c -> endpoint
  *     endpoint's drain -> [encrypted into a flying chunk] -> output.c -> ring
@@ -40,7 +40,7 @@ WSR_MUST_USE int wsr_conn_front_proxy(wsr_engine *engine, struct wsr_connection 
 
 /* The transport is there. */
 void wsr_front_start(wsr_engine *engine, struct wsr_connection *c);
-/* Of the pool's memory; without OpenSSL's. */
+/* Of the pool's memory, without the struct itself; without OpenSSL's. */
 size_t wsr_front_memory_bytes(const struct wsr_connection *c);
 /* With the slot. */
 void wsr_front_free(wsr_engine *engine, struct wsr_connection *c);

@@ -87,12 +87,12 @@ static bool may_feed(const struct wsr_connection *c)
 
 static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 {
-    if (c->front != NULL && wsr_front_ended(c, batch->now_ns)) {
+    if (wsr_conn_front(c) != NULL && wsr_front_ended(c, batch->now_ns)) {
         (void)wsr_endpoint_settle(&c->ep, batch);
         return;
     }
     int cause = c->end_errno == 0 ? WSR_ETRUNCATED : WSR_ERESET;
-    if (c->front != NULL)
+    if (wsr_conn_front(c) != NULL)
         cause = wsr_front_end_cause(c, c->end_errno);
     wsr_endpoint_ended(&c->ep, batch, cause, c->end_errno);
 }
@@ -100,7 +100,7 @@ static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno)
 {
     c->state |= WSR_CONN_ENDED;
-    c->end_errno = (int16_t)sys_errno;
+    c->end_errno = (uint8_t)sys_errno;
     if (wsr_front_waits(c))
         return; /* its turn tells */
     if ((c->state & WSR_CONN_PREFACED) != 0) { /* what there is of a PROXY header comes to nothing */
@@ -155,7 +155,7 @@ static void received(wsr_engine *engine, struct wsr_batch *batch, struct wsr_con
     }
     if (in.len == 0)
         ; /* it was the PROXY header's */
-    else if (c->front == NULL)
+    else if (wsr_conn_front(c) == NULL)
         feed(engine, &share, c, in, completion->stamp);
     else if (!wsr_endpoint_is_over(&c->ep)) {
         const struct wsr_front_input input = wsr_front_take(engine, c, in);

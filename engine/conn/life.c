@@ -58,7 +58,7 @@ struct wsr_connection *wsr_conn_open(wsr_engine *engine, int fd, const wsr_endpo
 void wsr_conn_start(wsr_engine *engine, struct wsr_connection *c, bool wait_first)
 {
     c->state |= WSR_CONN_CONNECTED;
-    if (c->front != NULL)
+    if (wsr_conn_front(c) != NULL)
         wsr_front_start(engine, c);
     wsr_input_arm(engine, c, wait_first);
     wsr_conn_after(engine, c);
@@ -90,7 +90,7 @@ static void let_go(wsr_engine *engine, struct wsr_connection *c)
 {
     c->state |= WSR_CONN_LET_GO;
     engine->shedding.some_may_go |= (c->state & WSR_CONN_STARVED) != 0;
-    if (c->client != NULL)
+    if (wsr_conn_client(c) != NULL)
         engine->clients->let_go(engine, c);
     (void)wsr_conn_cancel(engine, c, c->armed);
     wsr_wheel_unset(&engine->wheel, &c->timer);
@@ -114,12 +114,12 @@ static void set_timer(wsr_engine *engine, struct wsr_connection *c)
 
 static bool has_to_send(const struct wsr_connection *c)
 {
-    return c->front == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
+    return wsr_conn_front(c) == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
 }
 
 static bool wants_shutdown(struct wsr_connection *c)
 {
-    return c->front == NULL ? wsr_endpoint_wants_shutdown(&c->ep) : wsr_front_wants_shutdown(c);
+    return wsr_conn_front(c) == NULL ? wsr_endpoint_wants_shutdown(&c->ep) : wsr_front_wants_shutdown(c);
 }
 
 void wsr_conn_after(wsr_engine *engine, struct wsr_connection *c)
@@ -168,7 +168,7 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c)
     }
     engine->stats.open--;
     engine->stats.closed++;
-    if (c->client != NULL)
+    if (wsr_conn_client(c) != NULL)
         engine->clients->freed(engine, c);
     wsr_table_give(engine, c);
 }

@@ -18,7 +18,7 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
     if (c->ep.close.state == WSR_CS_BROKEN)
         return; /* what flew when sending failed flies no more: trying again would fail again, poll after poll */
     wsr_slice slices[WSR_RING_SLICES_MAX];
-    const bool plain = c->front == NULL, takes_off = !wsr_outbox_flies(&c->ep.out);
+    const bool plain = wsr_conn_front(c) == NULL, takes_off = !wsr_outbox_flies(&c->ep.out);
     unsigned n = plain ? wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX) : wsr_front_drain(engine, c, slices, WSR_RING_SLICES_MAX);
     if (!plain && wsr_endpoint_is_over(&c->ep)) { /* it failed in there */
         wsr_conn_after(engine, c);
@@ -54,7 +54,7 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
         return;
     }
     if (completion->res > 0) {
-        if (c->front == NULL)
+        if (wsr_conn_front(c) == NULL)
             wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
         else
             wsr_front_sent(engine, c, batch->now_ns, (size_t)completion->res);
@@ -62,7 +62,7 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
         if (wsr_endpoint_settle(&c->ep, batch))
             wsr_conn_pending(engine, c);
     } else if (completion->res != -EINTR && completion->res != -EAGAIN) {
-        if (c->front != NULL)
+        if (wsr_conn_front(c) != NULL)
             wsr_front_send_failed(engine, c, batch->now_ns);
         wsr_endpoint_send_failed(&c->ep, batch, completion->res == 0 ? EPIPE : -completion->res);
         /*

@@ -15,19 +15,20 @@ struct wsr_preface {
 
 int wsr_preface_expect(wsr_engine *engine, struct wsr_connection *c)
 {
-    c->preface = wsr_pool_get_exact(&engine->env.pool, sizeof *c->preface);
-    if (c->preface == NULL)
+    struct wsr_chunk *room = wsr_pool_get(&engine->env.pool, sizeof(struct wsr_preface));
+    if (room == NULL)
         return WSR_ENOMEM;
-    memset(c->preface, 0, sizeof *c->preface);
+    memset(room->bytes, 0, sizeof(struct wsr_preface));
+    wsr_aside_put(&c->ep, WSR_ASIDE_PREFACE, room);
     c->state |= WSR_CONN_PREFACED;
     return WSR_OK;
 }
 
 void wsr_preface_free(wsr_engine *engine, struct wsr_connection *c)
 {
-    if (c->preface != NULL)
-        wsr_pool_put_exact(&engine->env.pool, c->preface, sizeof *c->preface);
-    c->preface = NULL;
+    struct wsr_chunk *room = wsr_aside_take(&c->ep, WSR_ASIDE_PREFACE);
+    if (room != NULL)
+        wsr_pool_put(&engine->env.pool, room);
 }
 
 /* Keeps the piece and says so; all of it is the header's. */
@@ -48,7 +49,7 @@ static int keep(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, 
 /* Parses what is there of it. 0: done, or more must come; *took: how many of the len bytes at p are its. */
 static int parse(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len, size_t *took)
 {
-    struct wsr_preface *preface = c->preface;
+    struct wsr_preface *preface = wsr_aside(&c->ep, WSR_ASIDE_PREFACE);
     const size_t before = c->backlog != NULL ? c->backlog->len : 0;
     size_t more = len;
     int n;
@@ -76,7 +77,7 @@ static int parse(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p,
 
 size_t wsr_preface_take(wsr_engine *engine, struct wsr_connection *c, const uint8_t *p, size_t len)
 {
-    struct wsr_preface *preface = c->preface;
+    struct wsr_preface *preface = wsr_aside(&c->ep, WSR_ASIDE_PREFACE);
     size_t took = 0;
     const int error = preface->known ? WSR_OK : parse(engine, c, p, len, &took);
     if (error < 0) {
@@ -111,7 +112,7 @@ static void address_of(union wsr_address *out, const struct wsr_haproxy *header,
 
 bool wsr_preface_addresses(const struct wsr_connection *c, union wsr_address *source, union wsr_address *destination)
 {
-    const struct wsr_preface *preface = c->preface;
+    const struct wsr_preface *preface = wsr_aside(&c->ep, WSR_ASIDE_PREFACE);
     if (preface == NULL || !preface->known || preface->header.family == WSR_HAPROXY_NONE)
         return false;
     address_of(source, &preface->header, preface->header.source, preface->header.source_port);

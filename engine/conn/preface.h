@@ -1,6 +1,6 @@
 /*
  * conn/preface.h - a PROXY protocol header before everything else (proto/haproxy.h), where a listener demands one: taken off the
- * stream, and kept as the connection's addresses. A connection without (wsr_connection.preface is NULL) knows nothing of it.
+ * stream, and kept as the connection's addresses. A connection without (nothing of WSR_ASIDE_PREFACE) knows nothing of it.
  */
 #ifndef WSR_CONN_PREFACE_H
 #define WSR_CONN_PREFACE_H

@@ -50,7 +50,9 @@ size_t wsr_conn_chunk_bytes(const struct wsr_connection *c)
         bytes += chunk_bytes(chunk);
     if (ep->in != NULL)
         bytes += chunk_bytes(ep->in->memory) + chunk_bytes(ep->in->message) + chunk_bytes(ep->in->control);
-    return bytes + list_bytes(ep->aside) + wsr_permessage_bytes(ep) + wsr_front_memory_bytes(c);
+    for (const struct wsr_chunk *chunk = ep->aside; chunk != NULL; chunk = chunk->next)
+        bytes += chunk->kind < WSR_ASIDE_PREFACE ? chunk_bytes(chunk) : 0; /* what it is, not what it does */
+    return bytes + wsr_permessage_bytes(ep) + wsr_front_memory_bytes(c);
 }
 
 /* ---- 1. ---- */

@@ -100,7 +100,7 @@ struct wsr_connection *wsr_table_take(wsr_engine *engine)
 void wsr_table_give(wsr_engine *engine, struct wsr_connection *c)
 {
     struct wsr_table *table = &engine->table;
-    assert(c->live);
+    assert(c->live && c->ep.aside == NULL);
     c->live = false;
     const uint32_t generation = (uint32_t)c->ep.conn + 1;
     c->ep.conn = (uint64_t)wsr_conn_slot(c) << 32 | (generation != 0 ? generation : 1); /* 0 would make slot 0's id 0 */

@@ -89,7 +89,7 @@ int wsr_close_at(wsr_engine *engine, wsr_conn conn, uint16_t code, wsr_slice rea
     int error;
     if (left(engine, c, false, code, reason, file, line, &error))
         return error;
-    if (c->client != NULL && (c->ep.flags & WSR_EP_OPEN) == 0 && !wsr_endpoint_is_over(&c->ep)) { /* nobody to take leave of yet */
+    if (wsr_conn_client(c) != NULL && (c->ep.flags & WSR_EP_OPEN) == 0 && !wsr_endpoint_is_over(&c->ep)) { /* nobody to take leave of yet */
         error = wsr_close_payload_check(code != 0 ? code : WSR_CLOSE_NO_STATUS, reason, WSR_CLIENT);
         if (error == WSR_OK)
             wsr_endpoint_abort(&c->ep, wsr_sys_now_ns(), file, line);
@@ -171,7 +171,7 @@ size_t wsr_connection_memory_bytes(const wsr_engine *engine, wsr_conn conn)
     const struct wsr_connection *c = wsr_table_known(engine, conn);
     if (c == NULL)
         return 0;
-    return sizeof *c + wsr_conn_chunk_bytes(c) + (c->client != NULL ? engine->clients->memory_bytes(c) : 0);
+    return sizeof *c + wsr_conn_chunk_bytes(c) + (wsr_conn_client(c) != NULL ? engine->clients->memory_bytes(c) : 0);
 }
 
 /* What a balancer has said goes before what the socket says. */

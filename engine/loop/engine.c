@@ -185,7 +185,7 @@ static void close_connections(wsr_engine *engine)
         wsr_endpoint_fini(&c->ep);
         wsr_front_free(engine, c);
         wsr_preface_free(engine, c);
-        if (c->client != NULL)
+        if (wsr_conn_client(c) != NULL)
             engine->clients->freed(engine, c);
     }
 }

@@ -11,11 +11,12 @@ enum wsr_aside { /* wsr_chunk.kind; at most one of each */
     WSR_ASIDE_HANDSHAKE = 1, /* struct wsr_handshake: until OPEN */
     WSR_ASIDE_DEFLATE,       /* struct wsr_permessage: where permessage-deflate was agreed on */
     WSR_ASIDE_RECORD,        /* a wsr_close_record with its reason, caller or detail: from when there is one of them */
-    WSR_ASIDE_ANSWER         /* a client's: what the server said in place of 101 (refusal.c) */
+    WSR_ASIDE_ANSWER,        /* a client's: what the server said in place of 101 (refusal.c) */
+    WSR_ASIDE_CARRIER        /* and those behind it: of who carries the endpoint, whose end leaves them */
 };
 
 /* What a chunk of this kind holds; NULL: there is none. */
-static inline void *wsr_aside(const struct wsr_endpoint *ep, enum wsr_aside kind)
+static inline void *wsr_aside(const struct wsr_endpoint *ep, unsigned kind)
 {
     struct wsr_chunk *chunk = ep->aside;
     while (chunk != NULL && chunk->kind != kind)
@@ -24,7 +25,7 @@ static inline void *wsr_aside(const struct wsr_endpoint *ep, enum wsr_aside kind
 }
 
 /* Keeps a chunk, which is the endpoint's from now on. There must be none of its kind. */
-static inline void wsr_aside_put(struct wsr_endpoint *ep, enum wsr_aside kind, struct wsr_chunk *chunk)
+static inline void wsr_aside_put(struct wsr_endpoint *ep, unsigned kind, struct wsr_chunk *chunk)
 {
     chunk->kind = (uint8_t)kind;
     chunk->next = ep->aside;
@@ -32,7 +33,7 @@ static inline void wsr_aside_put(struct wsr_endpoint *ep, enum wsr_aside kind, s
 }
 
 /* Gives it to the caller; NULL: there is none. */
-static inline struct wsr_chunk *wsr_aside_take(struct wsr_endpoint *ep, enum wsr_aside kind)
+static inline struct wsr_chunk *wsr_aside_take(struct wsr_endpoint *ep, unsigned kind)
 {
     struct wsr_chunk **link = &ep->aside;
     while (*link != NULL && (*link)->kind != kind)

@@ -127,11 +127,7 @@ void wsr_env_release(struct wsr_env *env)
 
 int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns)
 {
-    const wsr_conn conn = ep->conn;
-    memset(ep, 0, sizeof *ep);
-    ep->env = env;
-    ep->conn = conn;
-    ep->user = config->user;
+    *ep = (struct wsr_endpoint){.env = env, .conn = ep->conn, .user = config->user, .aside = ep->aside};
     ep->opened_ns = ep->received_ns = now_ns;
     ep->close_deadline_ns = UINT64_MAX;
     if (config->role == WSR_CLIENT)
@@ -154,7 +150,6 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep)
     struct wsr_chunk *record = wsr_aside_take(ep, WSR_ASIDE_RECORD);
     if (record != NULL)
         wsr_pool_put(&ep->env->pool, record);
-    assert(ep->aside == NULL);
 }
 
 void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns)
@@ -163,6 +158,7 @@ void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns)
         .env = ep->env,
         .conn = ep->conn,
         .user = ep->user,
+        .aside = ep->aside,
         .feed = wsr_receive_discard,
         .flags = WSR_EP_MASKS | WSR_EP_BLANK,
         .opened_ns = now_ns,

@@ -149,7 +149,7 @@ struct wsr_endpoint {
 };
 
 /*
- * Initialises an endpoint in place (an engine's slot), whose conn stays. config->limits, allocator, random and kernels are not read: env
+ * Initialises an endpoint in place (an engine's slot): what its conn and aside are stays. config->limits, allocator, random and kernels are not read: env
  * has them. Returns as wsr_endpoint_open.
  */
 WSR_MUST_USE int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns);
@@ -157,7 +157,7 @@ void wsr_endpoint_fini(struct wsr_endpoint *ep);
 
 /*
  * In place of an endpoint that was finished, one without a transport: nothing is due, nothing can be sent, and it can be ended.
- * It keeps env, conn and user.
+ * It keeps env, conn, user and aside.
  */
 void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns);
 

@@ -127,7 +127,7 @@ static void slot(const struct wsr_connection *c)
         return;
     if (connected && (c->armed & WSR_ARMED_RECEIVE) == 0 && (c->state & deaf) == 0)
         sim_violation("slot %u: nothing is received any more", wsr_conn_slot(c));
-    const bool sends = c->front == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
+    const bool sends = wsr_conn_front(c) == NULL ? wsr_outbox_pending(&c->ep.out) : wsr_front_pending(c);
     if (connected && !over && c->ep.close.state != WSR_CS_BROKEN && sends && (c->armed & WSR_ARMED_SEND) == 0 && (c->state & WSR_CONN_DIRTY) == 0)
         sim_violation("slot %u: what is to be sent is forgotten", wsr_conn_slot(c));
 }
