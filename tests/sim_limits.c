@@ -62,29 +62,33 @@ static void play(const char *name, uint64_t value, const wsr_config *config, con
     wsr_engine *engine;
     wsr_listener listener;
     wsr_conn conn;
-    if (wsr_engine_open(&engine, config) != WSR_OK)
+    const int opened = wsr_engine_open(&engine, config);
+    assert_int_equal(opened == WSR_ECONFIG, wsr_config_problem(config) != NULL);
+    if (opened != WSR_OK)
         return;
     assert_int_equal(wsr_listen(engine, NULL, &listener), WSR_OK);
     snprintf(url, sizeof url, "ws://127.0.0.1:%u/", wsr_listen_port(engine, listener));
     wsr_connect_config connect = *from;
     connect.url = url;
-    if (wsr_connect(engine, &connect, &conn) == WSR_OK) {
-        const uint64_t begun = sim_now_ns();
+    const int begun = wsr_connect(engine, &connect, &conn);
+    assert_int_equal(begun == WSR_ECONFIG, wsr_connect_problem(&connect) != NULL);
+    if (begun == WSR_OK) {
+        const uint64_t from_ns = sim_now_ns();
         bool drained = false;
         unsigned polls = 0;
-        while (sim_now_ns() < begun + 20 * SECOND) {
+        while (sim_now_ns() < from_ns + 20 * SECOND) {
             wsr_event ev[4];
             const int n = wsr_poll(engine, ev, 4, 100 * (int64_t)MS);
             assert_true(n >= 0);
             if (++polls > POLLS)
-                fail_msg("with %s %llu it spins: %llu ns for %u polls", name, (unsigned long long)value, (unsigned long long)(sim_now_ns() - begun), polls);
+                fail_msg("with %s %llu it spins: %llu ns for %u polls", name, (unsigned long long)value, (unsigned long long)(sim_now_ns() - from_ns), polls);
             for (int i = 0; i < n; i++) {
                 if (ev[i].type == WSR_EVENT_OPEN)
                     (void)!wsr_send(engine, ev[i].conn, WSR_TEXT, SLICE("hello"));
                 if (ev[i].type == WSR_EVENT_MESSAGE && polls < 20)
                     (void)!wsr_forward(engine, ev[i].conn, &ev[i]);
             }
-            if (!drained && sim_now_ns() > begun + 2 * SECOND) {
+            if (!drained && sim_now_ns() > from_ns + 2 * SECOND) {
                 drained = true;
                 assert_int_equal(wsr_drain(engine, NULL), WSR_OK);
             }

@@ -62,7 +62,8 @@ bad "'extra'" serve extra
 for wrong in "--origin example.com" "--path chat" "--subprotocol a/b"; do
     # shellcheck disable=SC2086
     run "$wsring" serve --port 0 $wrong
-    check "$wrong: one line, exit 2" complains 2 'an --origin a scheme and host'
+    what=${wrong%% *}
+    check "$wrong: one line, exit 2" complains 2 "${what#--}s is no list of"
 done
 bad 'which server' load
 bad 'http://127.0.0.1/.*ws://' load http://127.0.0.1/

@@ -59,7 +59,7 @@ bad 'close 1005' --close 1005 ws://127.0.0.1/
 bad 'reason is longer' --close "1000:$(printf '%0124d' 0)" ws://127.0.0.1/
 bad 'address nohost' --address nohost ws://127.0.0.1/
 bad 'proxy ftp://a' --proxy ftp://a ws://127.0.0.1/
-bad 'subprotocol must be a token' --subprotocol a/b ws://127.0.0.1/
+bad 'subprotocols is no list' --subprotocol a/b ws://127.0.0.1/
 bad 'Host' --header 'Host: a' ws://127.0.0.1/
 bad 'max-age is for' --max-age 1h ws://127.0.0.1/
 bad 'several URLs' ws://127.0.0.1/ ws://127.0.0.2/

@@ -722,6 +722,70 @@ static void no_config_is_all_defaults(void **state)
     assert_int_equal(wsr_tls_open(&tls, NULL, NULL, 0), WSR_ECONFIG);
 }
 
+/* What is refused can say why, naming the field; what it says nothing of is taken. */
+static void a_refused_config_says_why(void **state)
+{
+    (void)state;
+    static const wsr_policy_override no_cause = {(wsr_cause)1000, {0}};
+    wsr_engine *engine;
+    wsr_listener listener;
+    wsr_conn conn;
+    wsr_tls *tls;
+    const wsr_tls_config tls_config = {.size = sizeof tls_config, .role = WSR_SERVER, .self_signed = "localhost"};
+    assert_int_equal(wsr_tls_open(&tls, &tls_config, NULL, 0), WSR_OK);
+    const wsr_config engines[] = {
+        {.size = sizeof engines[0], .buffers = 3},       {.size = sizeof engines[0], .kernels = "mmx"},
+        {.size = sizeof engines[0], .spin_ns = UINT64_MAX}, {.size = sizeof engines[0], .limits = {.headers_max = 129}},
+        {.size = sizeof engines[0], .wait = (wsr_wait_mode)7}, {.size = 3},
+    };
+    static const char *const of_engines[] = {"buffers", "kernels", "spin_ns", "limits.headers_max", "wait", "size"};
+    for (unsigned i = 0; i < sizeof engines / sizeof engines[0]; i++) {
+        const char *problem = wsr_config_problem(&engines[i]);
+        assert_true(problem != NULL && strncmp(problem, of_engines[i], strlen(of_engines[i])) == 0);
+        assert_int_equal(wsr_engine_open(&engine, &engines[i]), WSR_ECONFIG);
+    }
+    assert_null(wsr_config_problem(NULL));
+    assert_int_equal(wsr_engine_open(&engine, NULL), WSR_OK);
+    const wsr_listen_config listens[] = {
+        {.size = sizeof listens[0], .origins = "example.com"}, {.size = sizeof listens[0], .paths = "chat"},
+        {.size = sizeof listens[0], .subprotocols = "a,a"},    {.size = sizeof listens[0], .deflate = {.on = true, .level = 10}},
+        {.size = sizeof listens[0], .socket = {.dscp = 64}},   {.size = sizeof listens[0], .fd = 9, .adopt_only = true},
+    };
+    static const char *const of_listens[] = {"origins", "paths", "subprotocols", "deflate", "socket.dscp", "fd"};
+    for (unsigned i = 0; i < sizeof listens / sizeof listens[0]; i++) {
+        const char *problem = wsr_listen_problem(&listens[i]);
+        assert_true(problem != NULL && strncmp(problem, of_listens[i], strlen(of_listens[i])) == 0);
+        assert_int_equal(wsr_listen(engine, &listens[i], &listener), WSR_ECONFIG);
+    }
+    assert_null(wsr_listen_problem(NULL));
+    const struct {
+        wsr_connect_config config;
+        const char *field;
+        int error;
+    } connects[] = {
+        {{.size = sizeof(wsr_connect_config)}, "url", WSR_EURL},
+        {{.size = sizeof(wsr_connect_config), .url = "http://x/"}, "it must begin", WSR_EURL},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .address = "x"}, "address", WSR_EINVAL},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .source = "x"}, "source", WSR_EINVAL},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .headers = "Host: y\r\n"}, "headers", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .origin = "a\nb"}, "origin", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .origin = "a", .headers = "Origin: b\r\n"}, "origin", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .subprotocols = "a b"}, "subprotocols", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .proxy = "x"}, "proxy", WSR_EURL},
+        {{.size = sizeof(wsr_connect_config), .url = "ws+unix:///x", .proxy = "http://x"}, "no proxy", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .tls = tls}, "tls", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .reconnect = {.on = true, .base_ns = 2, .cap_ns = 1}}, "reconnect", WSR_ECONFIG},
+        {{.size = sizeof(wsr_connect_config), .url = "ws://x/", .reconnect = {.on = true, .overrides = &no_cause, .overrides_n = 1}}, "reconnect", WSR_ECONFIG},
+    };
+    for (unsigned i = 0; i < sizeof connects / sizeof connects[0]; i++) {
+        const char *problem = wsr_connect_problem(&connects[i].config);
+        assert_true(problem != NULL && strncmp(problem, connects[i].field, strlen(connects[i].field)) == 0);
+        assert_int_equal(wsr_connect(engine, &connects[i].config, &conn), connects[i].error);
+    }
+    wsr_engine_close(engine);
+    wsr_tls_release(tls);
+}
+
 /* A child of a fork closes what it inherited, and the parent's goes on, even where the kernel's own thread looks at the queues they share. */
 static void a_child_s_close_is_not_the_parent_s(void **state)
 {
@@ -843,6 +907,7 @@ int main(void)
         cmocka_unit_test(survives_running_out_of_descriptors),
         cmocka_unit_test(limits_and_configs_are_checked),
         cmocka_unit_test(no_config_is_all_defaults),
+        cmocka_unit_test(a_refused_config_says_why),
         cmocka_unit_test(a_child_s_close_is_not_the_parent_s),
         cmocka_unit_test(aborts_with_a_reset),
         cmocka_unit_test(steady_state_allocates_nothing),

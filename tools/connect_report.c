@@ -195,8 +195,7 @@ enum cmd_exit report_not_begun(const struct connect_options *options, int error)
         cmd_complain("connect", "--address %s: not a numeric IPv4 or IPv6 address", options->connect.address);
         return WSR_EXIT_USAGE;
     case WSR_ECONFIG:
-        cmd_complain("connect", "a --subprotocol must be a token and be there once, an --origin one line, a --header none of those that the handshake "
-                                "has itself (Host, Upgrade, Sec-WebSocket-Key ...); and no --proxy leads to a ws+unix URL");
+        cmd_complain("connect", "%s", wsr_connect_problem(&options->connect));
         return WSR_EXIT_USAGE;
     default:
         cmd_complain("connect", "cannot begin: %s (%s)%s%s", wsr_error_text(error), wsr_error_name(error), error == WSR_ESYS ? ": " : "",

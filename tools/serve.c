@@ -250,9 +250,8 @@ static int complain_open(const struct server *server)
         return cmd_no_engine("serve", server->error);
     }
     const char *advice = "";
-    if (server->error == WSR_ECONFIG) { /* of all it was asked, only the lists can be wrong still */
-        cmd_complain("serve", "a --subprotocol must be a token and be there once, an --origin a scheme and host as in https://example.com:8443 "
-                              "(or null, or none), a --path begin with / and have no query");
+    if (server->error == WSR_ECONFIG) {
+        cmd_complain("serve", "%s", wsr_listen_problem(listen));
         return WSR_EXIT_USAGE;
     }
     if (server->error != WSR_ESYS) {

@@ -67,83 +67,16 @@ static void default_ns(uint64_t *field, uint64_t value)
         *field = value;
 }
 
-static bool is_visible(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((uint8_t)*text < ' ' || *text == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static int check_config(const wsr_connect_config *config)
-{
-    union wsr_address address;
-    socklen_t len;
-    if (config->origin != NULL && !is_visible(config->origin))
-        return WSR_ECONFIG;
-    if (config->address != NULL && wsr_sys_address(config->address, 1, &address, &len) < 0)
-        return WSR_EINVAL;
-    if (config->source != NULL && wsr_sys_address(config->source, 0, &address, &len) < 0)
-        return WSR_EINVAL;
-    if (!wsr_sys_options_ok(&config->socket) || config->fd < 0)
-        return WSR_ECONFIG;
-    if (config->address != NULL && config->proxy != NULL) /* then it is the proxy that is connected to */
-        return WSR_ECONFIG;
-    if (config->reconnect.overrides_n > 0 && config->reconnect.overrides == NULL)
-        return WSR_ECONFIG;
-    return WSR_OK;
-}
-
 /* ---- its URLs ---- */
-
-/* Takes the next URL off a list with blanks between. False at its end. */
-static bool next_url(wsr_slice *list, wsr_slice *url)
-{
-    *list = wsr_http_trim(*list);
-    *url = (wsr_slice){list->ptr, 0};
-    while (url->len < list->len && url->ptr[url->len] != ' ' && url->ptr[url->len] != '\t')
-        url->len++;
-    list->ptr += url->len;
-    list->len -= url->len;
-    return url->len > 0;
-}
-
-/* NULL, or what is wrong. urls NULL: they are only counted. */
-static const char *parse_urls(struct wsr_url *urls, unsigned *n, const char *text)
-{
-    wsr_slice list = wsr_slice_of(text), one;
-    for (*n = 0; next_url(&list, &one); ++*n) {
-        struct wsr_url url;
-        if (*n == WSR_CLIENT_URLS_MAX)
-            return "there are more than 16 URLs";
-        const char *problem = wsr_url_parse(&url, one, false);
-        if (problem != NULL)
-            return problem;
-        if (urls != NULL)
-            urls[*n] = url;
-    }
-    return *n > 0 ? NULL : "there is no URL";
-}
-
-const char *wsr_url_problem(const char *url)
-{
-    unsigned n;
-    return parse_urls(NULL, &n, url);
-}
 
 /* The texts are kept, and were parsed before: this time into their place. */
 static int take_urls(struct wsr_client *client)
 {
     const wsr_connect_config *config = &client->config;
-    if (parse_urls(client->urls, &client->urls_n, config->url) != NULL)
+    if (wsr_client_parse_urls(client->urls, &client->urls_n, config->url) != NULL)
         return WSR_EURL;
     if (config->proxy != NULL && wsr_url_parse(&client->proxy, wsr_slice_of(config->proxy), true) != NULL)
         return WSR_EURL;
-    for (unsigned i = 0; i < client->urls_n && config->proxy != NULL; i++) {
-        if (wsr_url_is_unix(&client->urls[i])) /* no proxy has our files */
-            return WSR_ECONFIG;
-    }
     return WSR_OK;
 }
 
@@ -174,25 +107,13 @@ static void put_texts(struct wsr_http_out *out, const struct wsr_client *client,
     wsr_http_put(out, nul);
 }
 
-/* Does the application's own header stand for one that would be written here? */
-static bool has_header(const char *headers, wsr_slice name)
-{
-    wsr_slice lines = wsr_slice_of(headers);
-    wsr_header header;
-    while (lines.len > 0 && wsr_http_line_next(&lines, &header)) {
-        if (wsr_http_equal_nocase(header.name, name))
-            return true;
-    }
-    return false;
-}
-
 static int init_endpoint(wsr_engine *engine, struct wsr_connection *c, const struct wsr_url *from)
 {
     const struct wsr_client *client = wsr_conn_client(c);
     struct wsr_url url = *from;
-    if (has_header(client->headers, WSR_SLICE("Authorization"))) /* fresh ones from wsr_reconnect_now count */
+    if (wsr_client_has_header(client->headers, WSR_SLICE("Authorization"))) /* fresh ones from wsr_reconnect_now count */
         url.user = (wsr_slice){NULL, 0};
-    if (client->config.origin != NULL && has_header(client->headers, WSR_SLICE("Origin")))
+    if (client->config.origin != NULL && wsr_client_has_header(client->headers, WSR_SLICE("Origin")))
         return WSR_ECONFIG;
     size_t at[3];
     struct wsr_http_out measure = {NULL, 0, 0};
@@ -334,12 +255,8 @@ void wsr_client_failed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_c
 int wsr_client_open(wsr_engine *engine, const wsr_connect_config *from, struct wsr_client **out)
 {
     wsr_connect_config complete;
-    if (wsr_config_take(&complete, sizeof complete, from, offsetof(wsr_connect_config, address)) < 0)
-        return WSR_ECONFIG;
     unsigned urls_n;
-    if (complete.url == NULL || parse_urls(NULL, &urls_n, complete.url) != NULL)
-        return WSR_EURL;
-    int error = check_config(&complete);
+    int error = wsr_client_config(&complete, &urls_n, from);
     if (error < 0)
         return error;
     if (complete.socket.receive_stamps && (error = wsr_stamps_open(engine)) < 0)

@@ -51,6 +51,17 @@ WSR_MUST_USE int wsr_client_attempt(wsr_engine *engine, struct wsr_connection *c
 void wsr_client_connected(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int fd);
 void wsr_client_failed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 
+/* ---- config.c ---- */
+
+/* *to is from complete but for defaults; how many URLs it has. NULL for all defaults. Returns 0, WSR_ECONFIG, WSR_EURL, WSR_EINVAL. */
+WSR_MUST_USE int wsr_client_config(wsr_connect_config *to, unsigned *urls_n, const wsr_connect_config *from);
+/* Takes a list of URLs apart. Returns NULL, or what is wrong with it. urls NULL: they are only counted. */
+WSR_MUST_USE const char *wsr_client_parse_urls(struct wsr_url *urls, unsigned *n, const char *text);
+/* Is there such a line among these? */
+bool wsr_client_has_header(const char *headers, wsr_slice name);
+
+/* ---- client.c ---- */
+
 /* A client whose texts are copied and whose URLs are parsed, for the first attempt or a successor's; *out only on success. */
 WSR_MUST_USE int wsr_client_open(wsr_engine *engine, const wsr_connect_config *config, struct wsr_client **out);
 void wsr_client_free(wsr_engine *engine, struct wsr_client *client);

@@ -61,6 +61,8 @@ static inline const wsr_reconnect *wsr_comeback_config(const struct wsr_comeback
 
 /* Gives client its comeback, if its configuration asks for one (always: even if not). Returns 0, WSR_ECONFIG, WSR_ENOMEM. */
 WSR_MUST_USE int wsr_comeback_open(wsr_engine *engine, struct wsr_client *client, bool always);
+/* What a client's configuration asks of the policy. */
+wsr_policy_config wsr_comeback_policy(const wsr_connect_config *connect, unsigned urls_n, uint64_t (*random)(void *context), void *context);
 /* The first attempt of c was begun. */
 void wsr_comeback_begun(struct wsr_connection *c);
 void wsr_comeback_free(wsr_engine *engine, struct wsr_client *client); /* does nothing if there is none */

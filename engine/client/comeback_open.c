@@ -26,6 +26,26 @@ static void default_ns(uint64_t *field, uint64_t value)
         *field = value;
 }
 
+wsr_policy_config wsr_comeback_policy(const wsr_connect_config *connect, unsigned urls_n, uint64_t (*random)(void *context), void *context)
+{
+    const wsr_reconnect *config = &connect->reconnect;
+    return (wsr_policy_config){
+        .size = sizeof(wsr_policy_config),
+        .random = random,
+        .random_context = context,
+        .profile = config->profile,
+        .endpoints = urls_n,
+        .attempts_max = config->attempts_max,
+        .elapsed_max_ns = config->elapsed_max_ns,
+        .base_ns = config->base_ns,
+        .cap_ns = config->cap_ns,
+        .stable_ns = config->stable_ns,
+        .retry_after_max_ns = config->retry_after_max_ns,
+        .overrides = config->overrides,
+        .overrides_n = config->overrides_n,
+    };
+}
+
 static int init_policy(wsr_engine *engine, struct wsr_comeback *comeback)
 {
     struct wsr_client *client = comeback->client;
@@ -37,21 +57,12 @@ static int init_policy(wsr_engine *engine, struct wsr_comeback *comeback)
     comeback->follow.row.attempts_max = (uint16_t)(client->config.redirects_max < UINT16_MAX ? client->config.redirects_max : UINT16_MAX);
     if (comeback->follow.row.attempts_max == 0)
         comeback->follow.row.retry = WSR_RETRY_NEVER;
-    return wsr_policy_init(&comeback->policy, &(wsr_policy_config){
-        .size = sizeof(wsr_policy_config),
-        .random = draw,
-        .random_context = &engine->env,
-        .profile = config->profile,
-        .endpoints = client->urls_n,
-        .attempts_max = config->attempts_max,
-        .elapsed_max_ns = config->elapsed_max_ns,
-        .base_ns = config->base_ns,
-        .cap_ns = config->cap_ns,
-        .stable_ns = config->stable_ns,
-        .retry_after_max_ns = config->retry_after_max_ns,
-        .overrides = config->on ? config->overrides : &comeback->follow,
-        .overrides_n = config->on ? config->overrides_n : 1,
-    });
+    wsr_policy_config policy = wsr_comeback_policy(&client->config, client->urls_n, draw, &engine->env);
+    if (!config->on) {
+        policy.overrides = &comeback->follow;
+        policy.overrides_n = 1;
+    }
+    return wsr_policy_init(&comeback->policy, &policy);
 }
 
 /* The longest of the URLs as they are shown. */

@@ -5,64 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/config.h"
 #include "base/pool.h"
 #include "conn/front.h"
 #include "conn/preface.h"
+#include "loop/config.h"
 #include "ring/sys.h"
 
-#define CONNECTIONS_DEFAULT 16384u
-#define BATCH_PART 16u
 #define SMALL_PART 16u
-#define BATCH_BYTES_DEFAULT ((uint64_t)4 << 20)
-#define MEMORY_BYTES_DEFAULT ((uint64_t)1 << 30)
-#define SQ_ENTRIES_DEFAULT 256u
-#define CQ_ENTRIES_DEFAULT 4096u
-#define SPIN_NS_DEFAULT UINT64_C(50000)
-#define SPIN_NS_MAX UINT64_C(10000000000)
-#define WAIT_MIN_NS_MAX UINT64_C(1000000000)
-#define SQPOLL_IDLE_MS_DEFAULT 1000u
-#define RESERVE_BYTES_MAX ((uint64_t)64 << 30)
-
-static int take_config(wsr_config *to, const wsr_config *from)
-{
-    return wsr_config_take(to, sizeof *to, from, offsetof(wsr_config, connections_max));
-}
-
-static bool is_power_of_two(uint32_t n)
-{
-    return (n & (n - 1)) == 0;
-}
-
-static int complete_config(wsr_config *config)
-{
-    if (config->connections_max == 0)
-        config->connections_max = CONNECTIONS_DEFAULT;
-    if (config->batch_bytes_max == 0)
-        config->batch_bytes_max = BATCH_BYTES_DEFAULT;
-    if (config->memory_bytes_max == 0)
-        config->memory_bytes_max = MEMORY_BYTES_DEFAULT;
-    /* What a batch brings, and the answers to it, must fit into what is left when shed.c stops reading. */
-    if (config->batch_bytes_max > config->memory_bytes_max / BATCH_PART)
-        config->batch_bytes_max = config->memory_bytes_max / BATCH_PART;
-    if (config->sq_entries == 0)
-        config->sq_entries = SQ_ENTRIES_DEFAULT;
-    if (config->cq_entries == 0)
-        config->cq_entries = CQ_ENTRIES_DEFAULT;
-    if (config->spin_ns == 0)
-        config->spin_ns = SPIN_NS_DEFAULT;
-    if (config->sqpoll_idle_ms == 0)
-        config->sqpoll_idle_ms = SQPOLL_IDLE_MS_DEFAULT;
-    if ((unsigned)config->wait > WSR_WAIT_THROUGHPUT || config->spin_ns > SPIN_NS_MAX || config->wait_min_ns > WAIT_MIN_NS_MAX ||
-        config->reserve_bytes > RESERVE_BYTES_MAX)
-        return WSR_ECONFIG;
-    if (config->connections_max > WSR_SLOT_MAX || config->sq_entries > 32768 || config->cq_entries > 65536 ||
-        !is_power_of_two(config->buffers) || !is_power_of_two(config->buffer_bytes) || config->buffers > 32768 ||
-        config->memory_bytes_max > SIZE_MAX / 2 ||
-        (config->ring_without & ~(unsigned)(WSR_WITHOUT_INCREMENTAL | WSR_WITHOUT_MULTISHOT | WSR_WITHOUT_DEFER_TASKRUN)) != 0)
-        return WSR_ECONFIG;
-    return WSR_OK;
-}
 
 static unsigned map_how(const wsr_config *config)
 {
@@ -142,11 +91,8 @@ static int open_parts(wsr_engine *engine)
 int wsr_engine_open(wsr_engine **out, const wsr_config *config)
 {
     wsr_config complete;
-    int error = take_config(&complete, config);
-    if (error == WSR_OK)
-        error = complete_config(&complete);
-    if (error < 0)
-        return error;
+    if (wsr_engine_config(&complete, config) != NULL)
+        return WSR_ECONFIG;
     const wsr_allocator *allocator = complete.allocator != NULL ? complete.allocator : &wsr_allocator_default;
     wsr_engine *engine = allocator->alloc(allocator->context, sizeof *engine);
     if (engine == NULL)
@@ -162,7 +108,7 @@ int wsr_engine_open(wsr_engine **out, const wsr_config *config)
         engine->listening[i].fd = -1;
     engine->now_ns = wsr_sys_now_ns();
     wsr_wheel_init(&engine->wheel, engine->now_ns);
-    error = open_parts(engine);
+    const int error = open_parts(engine);
     if (error < 0) {
         int kept = errno;
         wsr_engine_close(engine);
@@ -260,11 +206,8 @@ void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistic
 int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t *max)
 {
     wsr_config complete;
-    int error = take_config(&complete, config);
-    if (error == WSR_OK)
-        error = complete_config(&complete);
-    if (error < 0)
-        return error;
+    if (wsr_engine_config(&complete, config) != NULL)
+        return WSR_ECONFIG;
     const struct wsr_ring_config ring = ring_config(&complete);
     const uint64_t blocks = (complete.connections_max + WSR_TABLE_BLOCK - 1) / WSR_TABLE_BLOCK;
     *fixed = sizeof(wsr_engine) + blocks * sizeof(void *) + wsr_ring_memory_bytes_of(&ring) + complete.reserve_bytes;

@@ -49,13 +49,21 @@ static void limits_default(wsr_limits *limits)
     limit_default_u64(&limits->ping_timeout_ns, limits->idle_timeout_ns);
 }
 
+const char *wsr_limits_problem(const wsr_limits *limits)
+{
+    if (limits->message_bytes_max > SIZE_MAX / 8 || limits->outbox_bytes_max > SIZE_MAX / 8)
+        return "limits.message_bytes_max or outbox_bytes_max is beyond all memory";
+    if (limits->header_bytes_max != 0 && limits->header_bytes_max < 64)
+        return "limits.header_bytes_max is below 64";
+    return limits->headers_max > 128 ? "limits.headers_max is over 128" : NULL;
+}
+
 int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max)
 {
     memset(env, 0, sizeof *env);
     env->limits = *limits;
     limits_default(&env->limits);
-    if (env->limits.headers_max > 128 || env->limits.header_bytes_max < 64 || env->limits.message_bytes_max > SIZE_MAX / 8 ||
-        env->limits.outbox_bytes_max > SIZE_MAX / 8)
+    if (wsr_limits_problem(limits) != NULL)
         return WSR_ECONFIG;
     env->kernels = kernels == NULL ? wsr_kernels_best() : wsr_kernels_named(kernels);
     if (env->kernels == NULL)

@@ -250,6 +250,9 @@ void wsr_env_release(struct wsr_env *env);
 WSR_MUST_USE int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_allocator *allocator, const char *kernels, size_t memory_bytes_max);
 void wsr_env_fini(struct wsr_env *env);
 
+/* What is wrong with them, in one line; NULL: nothing. Static. */
+const char *wsr_limits_problem(const wsr_limits *limits);
+
 /* Is what is to be sent the last there is? Then the stream's end, or the transport's, follows as soon as it has been sent. */
 bool wsr_endpoint_ends(const struct wsr_endpoint *ep);
 

@@ -169,16 +169,6 @@ static int open_socket(struct wsr_listening *listening, const wsr_listen_config 
     return WSR_OK;
 }
 
-static int check_config(const wsr_listen_config *config)
-{
-    const wsr_endpoint_config endpoint = {
-        .role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths,
-        .deflate = config->deflate};
-    if (!wsr_sys_options_ok(&config->socket) || config->fd < 0 || (config->fd > 0 && config->adopt_only))
-        return WSR_ECONFIG;
-    return wsr_front_suits(config->tls, WSR_SERVER) ? wsr_handshake_check(&endpoint) : WSR_ECONFIG;
-}
-
 static bool is_used(const struct wsr_listening *listening)
 {
     return listening->fd >= 0 || listening->adopts;
@@ -203,9 +193,9 @@ static struct wsr_listening *take_place(wsr_engine *engine)
 int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *out)
 {
     wsr_listen_config config;
+    if (wsr_listen_problem(from) != NULL)
+        return WSR_ECONFIG;
     int error = wsr_config_take(&config, sizeof config, from, sizeof from->size);
-    if (error == WSR_OK)
-        error = check_config(&config);
     if (error < 0)
         return error;
     struct wsr_listening *listening = take_place(engine);

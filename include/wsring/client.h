@@ -105,8 +105,12 @@ typedef struct wsr_connect_config {
  */
 WSR_API WSR_MUST_USE int wsr_connect(wsr_engine *engine, const wsr_connect_config *config, wsr_conn *out);
 
-/* Why wsr_connect says WSR_EURL to this url, in one line without a full stop; NULL: it does not. Static storage; any thread. */
+/*
+ * Why wsr_connect says WSR_EURL to this url; and why WSR_ECONFIG, WSR_EURL or WSR_EINVAL to this config: in one line that names the
+ * field, without a full stop. NULL: it does not. Static storage; any thread.
+ */
 WSR_API const char *wsr_url_problem(const char *url);
+WSR_API const char *wsr_connect_problem(const wsr_connect_config *config);
 
 /*
  * What a RECONNECTING event's data points to, valid as long as its batch. RETRY and FOLLOW go on by themselves; ASK and RENEW

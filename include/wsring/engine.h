@@ -86,6 +86,12 @@ enum { WSR_WITHOUT_INCREMENTAL = 1, WSR_WITHOUT_MULTISHOT = 2, WSR_WITHOUT_DEFER
  */
 WSR_API WSR_MUST_USE int wsr_engine_open(wsr_engine **out, const wsr_config *config);
 
+/*
+ * Why wsr_engine_open says WSR_ECONFIG to this config, in one line that names the field, without a full stop; NULL: it does not. Static
+ * storage; any thread. For listeners and clients: wsr_listen_problem (server.h) and wsr_connect_problem (client.h).
+ */
+WSR_API const char *wsr_config_problem(const wsr_config *config);
+
 /* Cuts what is still connected (no Close is sent: drain first), and frees everything. NULL is fine. */
 WSR_API void wsr_engine_close(wsr_engine *engine);
 

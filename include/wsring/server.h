@@ -57,6 +57,9 @@ typedef uint32_t wsr_listener; /* 0 is none */
  */
 WSR_API WSR_MUST_USE int wsr_listen(wsr_engine *engine, const wsr_listen_config *config, wsr_listener *out);
 
+/* Why wsr_listen says WSR_ECONFIG to this config, in one line that names the field; NULL: it does not. Static storage; any thread. */
+WSR_API const char *wsr_listen_problem(const wsr_listen_config *config);
+
 /*
  * Takes over fd, a connected stream socket, as if the listener had accepted it. prefix: bytes of the stream that somebody else has
  * read already (copied); {NULL, 0} if none, and with TLS none is possible. REQUEST or OPEN follows, as for any. Returns 0 (fd is
