@@ -22,7 +22,7 @@
 #define FEAT_MIN_TIMEOUT (1u << 15)
 
 enum feature {
-    RING, SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG, RING_FD, BUFFER_RING, INCREMENTAL, MULTISHOT_RECEIVE, MULTISHOT_ACCEPT, EXT_ARG,
+    RING, SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG, RING_FD, BUFFER_RING, INCREMENTAL, MULTISHOT_RECEIVE, STAMPS, MULTISHOT_ACCEPT, EXT_ARG,
     MIN_WAIT, SQPOLL, BUSY_POLL, SEND_ZC, RECEIVE_ZC, BUNDLES, MSG_RING, FEATURES_N
 };
 
@@ -41,6 +41,8 @@ static const struct {
     [INCREMENTAL] = {"IOU_PBUF_RING_INC", "many receives share one large buffer, densely (6.12)", "",
                      "each receive takes a buffer of its own: smaller ones, and more of them, are used", false},
     [MULTISHOT_RECEIVE] = {"multishot receive", "a connection's receive is armed once (6.0)", "", "", true},
+    [STAMPS] = {"SO_TIMESTAMPING", "when the kernel, and the card, had what is received; by multishot recvmsg (6.0)",
+                "only where wsr_socket_options.receive_stamps asks for it", "receive_stamps is refused", false},
     [MULTISHOT_ACCEPT] = {"multishot accept", "a listener's accept is armed once (5.19)", "", "", true},
     [EXT_ARG] = {"IORING_FEAT_EXT_ARG", "submits, waits and times out in one system call (5.11)", "", "", true},
     [MIN_WAIT] = {"IORING_FEAT_MIN_TIMEOUT", "waits for a fuller batch (6.12)", "wsr_config.wait_min_ns does it by two waits, on any kernel: not used", "",
@@ -99,16 +101,38 @@ static int try_sqpoll(void)
     return error;
 }
 
+/* May a socket be told to have stamps? Whether the card makes any is its own setting (hwstamp_ctl). */
+static bool may_stamp(void)
+{
+    static const wsr_socket_options stamps = {.receive_stamps = true};
+    const int fd = wsr_sys_socket(AF_INET);
+    const bool may = fd >= 0 && wsr_sys_set_options(fd, &stamps) == 0;
+    if (fd >= 0)
+        wsr_sys_close(fd);
+    return may;
+}
+
+/* Waits for that receive's; of those before it only the ends are still to come. */
+static bool next_of(struct wsr_ring *ring, uint64_t tag, struct wsr_completion *out)
+{
+    do {
+        if (wsr_ring_wait(ring, PATIENCE_NS) != 0 || !wsr_ring_next(ring, out))
+            return false;
+    } while (out->tag != tag);
+    return true;
+}
+
 /* One byte over a socket pair: does its receive stay armed? */
-static bool try_receive(struct wsr_ring *ring)
+static bool try_receive(struct wsr_ring *ring, bool stamped)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return false;
     bool more = false;
     struct wsr_completion completion;
-    if (wsr_ring_receive(ring, pair[0], 1, true) == 0 && wsr_ring_submit(ring) == 0 && write(pair[1], "", 1) == 1 &&
-        wsr_ring_wait(ring, PATIENCE_NS) == 0 && wsr_ring_next(ring, &completion)) {
+    const uint64_t tag = stamped ? 2 : 1;
+    const int queued = stamped ? wsr_ring_receive_stamped(ring, pair[0], tag, true) : wsr_ring_receive(ring, pair[0], tag, true);
+    if (queued == 0 && wsr_ring_submit(ring) == 0 && write(pair[1], "", 1) == 1 && next_of(ring, tag, &completion)) {
         more = completion.res == 1 && (completion.flags & WSR_COMPLETION_MORE) != 0;
         if ((completion.flags & WSR_COMPLETION_BYTES) != 0)
             wsr_ring_release(ring, completion.buffer);
@@ -137,7 +161,8 @@ static void try_all(const struct tried *tried)
     set(tried, SEND_ZC, has_op(ring, OP_SEND_ZC), false);
     set(tried, RECEIVE_ZC, has_op(ring, OP_RECV_ZC), false);
     set(tried, MSG_RING, has_op(ring, IORING_OP_MSG_RING), false);
-    set(tried, MULTISHOT_RECEIVE, try_receive(ring), true);
+    set(tried, MULTISHOT_RECEIVE, try_receive(ring, false), true);
+    set(tried, STAMPS, may_stamp() && wsr_ring_open_stamped(ring) == 0 && try_receive(ring, true), false);
     set(tried, RING_FD, ring->io.enter_ring_fd != ring->io.ring_fd, true); /* registered when the receive was submitted */
     const int sqpoll = try_sqpoll();
     set(tried, SQPOLL, sqpoll == 0, false);
