@@ -62,6 +62,7 @@ bad 'proxy ftp://a' --proxy ftp://a ws://127.0.0.1/
 bad 'subprotocols is no list' --subprotocol a/b ws://127.0.0.1/
 bad 'Host' --header 'Host: a' ws://127.0.0.1/
 bad 'max-age is for' --max-age 1h ws://127.0.0.1/
+bad 'stamps is for' --stamps ws://127.0.0.1/
 bad 'several URLs' ws://127.0.0.1/ ws://127.0.0.2/
 bad 'reconnect=often' --reconnect=often ws://127.0.0.1/
 bad 'wait soon' --wait soon ws://127.0.0.1/
@@ -112,7 +113,15 @@ check "--json: what was said" events 'e[1]["type"] == "text" and e[1]["text"] ==
 check "--json: the answer, its headers" events 'e[0]["status"] == 101 and ["X-Test", "caf\ufffd"] in e[0]["headers"] and e[0]["address"].startswith("127.0.0.1:") and e[0]["tls"] is None'
 check "--json: the close record" events 'e[5]["code"] == 1000 and e[5]["by"] == "us" and e[5]["clean"] and e[5]["cause"] == "local_close" and e[5]["messages_in"] == 3
     and e[5]["error"] == "WSR_OK" and e[5]["code_received"] == 1000 and 0 < e[5]["lifetime"] < 60'
+check "--json: no stamps where none were asked for" events 'not any("stamp" in x for x in e)'
 check "--json: times are now, and rise" events 'abs(e[0]["time"] - __import__("time").time()) < 60 and [x["time"] for x in e] == sorted(x["time"] for x in e)'
+
+for i in {1..200}; do # the kernel begins to stamp a little after it was asked to
+    fed '' --json --stamps --one "$peer/say/ping:x/stamped"
+    [ "$(grep -c '"stamp"' "$tmp/out")" = 2 ] && break
+done
+check "--json --stamps: when the kernel had it, and what it took from there" events '[x["event"] for x in e] == ["open", "ping", "message", "closed"] and
+    all(abs(x["stamp"]["kernel"] - x["time"]) < 60 and 0 < x["stamp"]["waited"] < 60 and x["stamp"]["shared"] in (True, False) for x in e[1:3])'
 
 fed '' --header 'X-One: 1' -H 'Authorization: Bearer abc' --origin https://example.com --subprotocol v2.chat --subprotocol chat \
     "$peer/head?b=c"

@@ -77,6 +77,18 @@ stop
 serve "$WSRING" serve --port 0 --quiet --wait latency --spin 100us --memory-max 64MiB
 check "latency" load
 stop
+mkfifo "$work/told"
+exec 9<>"$work/told"
+"$WSRING" serve --port 0 --receive-stamps >&9 2>"$work/serve.err" </dev/null &
+server=$!
+read -r -t 10 line <&9 || exit 1
+port=${line##*:}
+check "messages with time stamps" load
+stop
+read -r -t 10 line <&9
+read -r -t 10 line <&9
+check "how long they took from the kernel is told" eval '[[ $line =~ "from the kernel to here: p50 ".*", p90 ".*" of "[0-9]+" messages" ]]'
+exec 9>&-
 for wrong in "--dscp 64" "--wait never" "--spin 11s" "--user-timeout soon" "--reserve none" "--keepalive 99999s"; do
     # shellcheck disable=SC2086
     "$WSRING" serve --port 0 $wrong >"$work/out" 2>"$work/usage.err"

@@ -32,7 +32,7 @@ struct arguments {
 
 enum {
     KEY_BINARY = 1, KEY_WHOLE, KEY_ORIGIN, KEY_SUBPROTOCOL, KEY_PING, KEY_RECONNECT, KEY_MAX_AGE, KEY_JSON, KEY_PROXY, KEY_ADDRESS, KEY_NO_DEFLATE,
-    KEY_MAX_BYTES, KEY_ONE, KEY_COUNT, KEY_WAIT, KEY_CLOSE, KEY_TIMEOUT, KEY_REDIRECTS
+    KEY_MAX_BYTES, KEY_ONE, KEY_COUNT, KEY_WAIT, KEY_CLOSE, KEY_TIMEOUT, KEY_REDIRECTS, KEY_STAMPS
 };
 
 static const struct argp_option argp_options[] = {
@@ -40,6 +40,7 @@ static const struct argp_option argp_options[] = {
     {"binary", KEY_BINARY, NULL, 0, "binary messages: blocks of standard input as they are read; what comes is written with nothing between", 1},
     {"whole", KEY_WHOLE, NULL, 0, "all of standard input is one message", 1},
     {"json", KEY_JSON, NULL, 0, "print every event as a JSON object on a line of its own", 1},
+    {"stamps", KEY_STAMPS, NULL, 0, "with --json: when the kernel had what a message came with, and how long it took from there", 1},
     {"max-bytes", KEY_MAX_BYTES, "SIZE", 0, "largest message, either way (16MiB)", 1},
     {NULL, 0, NULL, 0, "When to end", 2},
     {"one", KEY_ONE, NULL, 0, "close after the first message received", 2},
@@ -142,6 +143,9 @@ static error_t parse_messages(int key, char *value, struct argp_state *state)
     case KEY_JSON:
         o->json = true;
         break;
+    case KEY_STAMPS:
+        o->connect.socket.receive_stamps = true;
+        break;
     case KEY_MAX_BYTES:
         if (!parse_size(value, &o->engine.limits.message_bytes_max) || o->engine.limits.message_bytes_max == 0)
             argp_error(state, "--max-bytes %s: not a size such as 65536, 64KiB, 1GiB", value);
@@ -233,6 +237,8 @@ static void check(struct argp_state *state, const struct arguments *a)
         argp_error(state, "more than %u URLs", WSR_POLICY_ENDPOINTS_MAX);
     if (a->urls_n > 1 && !a->options.connect.reconnect.on)
         argp_error(state, "several URLs are for --reconnect to choose from");
+    if (a->options.connect.socket.receive_stamps && !a->options.json)
+        argp_error(state, "--stamps is for --json");
     if (a->options.connect.reconnect.age_max_ns > 0 && !a->options.connect.reconnect.on)
         argp_error(state, "--max-age is for --reconnect");
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "tools/cmd.h"
+#include "tools/stamps.h"
 #include "tools/text.h"
 
 /* How far the wall clock is ahead of CLOCK_MONOTONIC, as it was at the first event: so times do not go back when somebody sets the clock. */
@@ -70,6 +71,21 @@ static void add_base64(struct buffer *out, const char *name, wsr_span bytes)
     text_add_base64(out, (wsr_slice){bytes.ptr, bytes.len});
 }
 
+static void add_stamp(struct buffer *out, const wsr_event *event)
+{
+    const wsr_receive_stamp *stamp = wsr_event_stamp(event);
+    if (stamp == NULL)
+        return;
+    buffer_add_format(out, ", \"stamp\": {\"shared\": %s", (event->flags & WSR_EVENT_STAMP_SHARED) != 0 ? "true" : "false");
+    if (stamp->realtime_ns != 0) {
+        add_seconds(out, "kernel", stamp->realtime_ns);
+        add_seconds(out, "waited", stamps_waited_ns(stamp, stamps_now_ns()));
+    }
+    if (stamp->hardware_ns != 0)
+        add_seconds(out, "card", stamp->hardware_ns);
+    buffer_add_text(out, "}");
+}
+
 /* "status", and "headers": pairs of name and value, in the order they came in; a name may be there more than once. */
 static void add_response(struct buffer *out, const wsr_response *response)
 {
@@ -126,6 +142,7 @@ void json_add_message(struct buffer *out, const wsr_event *event)
         add_base64(out, "base64", event->data);
     }
     add_bool(out, "deflated", (event->flags & WSR_EVENT_DEFLATED) != 0);
+    add_stamp(out, event);
     end(out);
 }
 
@@ -133,6 +150,7 @@ void json_add_control(struct buffer *out, const wsr_event *event)
 {
     begin(out, event->type == WSR_EVENT_PING ? "ping" : "pong", event);
     add_base64(out, "base64", event->data);
+    add_stamp(out, event);
     end(out);
 }
 

@@ -3,6 +3,8 @@
  *
  * Each has "event" ("open", "message", "ping", "pong", "reconnecting", "closed"), "time", seconds since 1970 with microseconds, and
  * "connection", which stays the same when it is lost and comes back, and is another's when a successor takes its place (--max-age).
+ * "stamp" of what was received, with --stamps and where the kernel gave one: "kernel" (and "card", by its own clock), when that had it,
+ * and "waited", how long it took from the kernel to here; "shared": something else came with it, and it may have been there earlier.
  * What may be any bytes is base64; names are those of the library (wsr_cause_lookup, wsr_error_name), sizes bytes, times seconds.
  */
 #ifndef TOOLS_CONNECT_JSON_H

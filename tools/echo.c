@@ -49,6 +49,7 @@ int echo_open(struct echo *echo, const struct echo_config *config, const char **
 {
     memset(echo, 0, sizeof *echo);
     echo->config = *config;
+    stamps_init(&echo->stamps);
     *stage = "engine";
     int result = wsr_engine_open(&echo->engine, &config->engine);
     if (result != WSR_OK)
@@ -248,6 +249,16 @@ static void handle(struct echo *echo, const wsr_event *event)
     }
 }
 
+/* Before any of them is echoed. */
+static void note_stamps(struct echo *echo, const wsr_event *events, int n)
+{
+    const uint64_t now_ns = stamps_now_ns();
+    for (int i = 0; i < n; i++) {
+        if (events[i].type == WSR_EVENT_MESSAGE)
+            stamps_add(&echo->stamps, &events[i], now_ns);
+    }
+}
+
 int echo_run(struct echo *echo)
 {
     wsr_event events[BATCH];
@@ -264,6 +275,8 @@ int echo_run(struct echo *echo)
         if (signals > 1 || (echo->draining && wsr_drain_left(echo->engine) == 0))
             break;
         result = wsr_poll(echo->engine, events, BATCH, -1);
+        if (echo->config.listen.socket.receive_stamps)
+            note_stamps(echo, events, result);
         for (int i = 0; i < result; i++)
             handle(echo, &events[i]);
     }

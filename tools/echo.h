@@ -11,6 +11,7 @@
 #include <wsring/server.h>
 
 #include "tools/closes.h"
+#include "tools/stamps.h"
 
 struct echo_config {
     wsr_config engine;
@@ -40,6 +41,7 @@ struct echo {
     wsr_listener listener;
     struct echo_config config;
     struct echo_totals totals;
+    struct stamps stamps;    /* where config.listen.socket asks for them */
     struct echo_peer *peers; /* open now */
     bool draining;
 };

@@ -16,7 +16,7 @@
 #define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
 
 enum { KEY_PROXY = 1, KEY_INHERIT, KEY_USER_TIMEOUT, KEY_KEEPALIVE, KEY_DSCP, KEY_MEMORY_MAX, KEY_RESERVE, KEY_PREFAULT, KEY_LOCK, KEY_HUGE,
-       KEY_WAIT, KEY_SPIN, KEY_SQPOLL };
+       KEY_WAIT, KEY_SPIN, KEY_SQPOLL, KEY_STAMPS };
 
 static const struct argp_option options[] = {
     {"proxy-protocol", KEY_PROXY, NULL, 0, "each connection begins with a PROXY protocol header, version 1 or 2, of a load balancer's", 0},
@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
     {"user-timeout", KEY_USER_TIMEOUT, "TIME", 0, "end a connection whose TCP was not acknowledged for so long (the system's)", 0},
     {"keepalive", KEY_KEEPALIVE, "TIME", 0, "TCP's own probes after so long a silence (none)", 0},
     {"dscp", KEY_DSCP, "N", 0, "mark all packets, 0 to 63, as in 46 for expedited forwarding (0)", 0},
+    {"receive-stamps", KEY_STAMPS, NULL, 0, "have the kernel say when it had each message, and tell at the end how long they took from there", 0},
     {"memory-max", KEY_MEMORY_MAX, "SIZE", 0, "memory for messages and outboxes, each thread; short of it the largest connections give way (1GiB)", 0},
     {"reserve", KEY_RESERVE, "SIZE", 0, "map so much of it at the start, each thread (0)", 0},
     {"prefault", KEY_PREFAULT, NULL, 0, "have all pages of it and of the receive buffers at once", 0},
@@ -101,6 +102,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "--dscp %s: not a number from 0 to 63", value);
         socket->dscp = (uint8_t)n;
         break;
+    case KEY_STAMPS: socket->receive_stamps = true; break;
     case KEY_MEMORY_MAX: engine->memory_bytes_max = size("memory-max", value, state); break;
     case KEY_RESERVE: engine->reserve_bytes = size("reserve", value, state); break;
     case KEY_PREFAULT: engine->prefault = true; break;

@@ -363,6 +363,11 @@ static int finish(const struct arguments *a, struct server *servers, unsigned n)
     }
     if (!a->quiet)
         print_summary(&totals);
+    if (!a->quiet && a->echo.listen.socket.receive_stamps) {
+        for (unsigned i = 1; i < n; i++)
+            stamps_merge(&servers[0].echo.stamps, &servers[i].echo.stamps);
+        stamps_print(stdout, &servers[0].echo.stamps);
+    }
     if (a->stats) {
         for (unsigned i = 0; i < n; i++)
             print_statistics(i, &servers[i]);
