@@ -39,6 +39,7 @@ void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c)
     if ((c->state & WSR_CONN_DIRECT) != 0 || c->ep.assembled_bytes < LARGE_BYTES || wsr_conn_front(c) != NULL || c->stamps || c->backlog != NULL)
         return;
     c->state |= WSR_CONN_DIRECT;
+    wsr_sys_tell_rest(c->fd);
     (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE); /* the poll follows when it has ended */
 }
 
@@ -87,8 +88,8 @@ static void take_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
         wsr_endpoint_filled(&c->ep, batch, of_message);
 }
 
-/* Reads where a message is expected to begin. Returns as wsr_sys_receive; *asked: for how much. */
-static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, size_t *asked)
+/* Reads where a message is expected to begin. Returns as wsr_sys_receive. */
+static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, bool *empty)
 {
     struct wsr_pool *pool = &engine->env.pool;
     uint8_t head[14];
@@ -97,8 +98,7 @@ static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
     struct wsr_chunk *chunk = wsr_pool_get(pool, head_len + payload);
     if (chunk == NULL)
         return -ENOMEM;
-    *asked = head_len + payload;
-    const long n = wsr_sys_receive(c->fd, (wsr_span){head, head_len}, (wsr_span){chunk->data, payload});
+    const long n = wsr_sys_receive(c->fd, (wsr_span){head, head_len}, (wsr_span){chunk->data, payload}, empty);
     if (n <= 0) {
         wsr_pool_put(pool, chunk);
         return n;
@@ -113,21 +113,30 @@ static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
     return n;
 }
 
+/* Reads what is expected: the rest of a message, or the next one's beginning. Returns likewise. */
+static long read_some(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, bool *empty)
+{
+    const wsr_span room = wsr_endpoint_room(&c->ep);
+    if (room.len == 0)
+        return read_header(engine, batch, c, empty);
+    const long n = wsr_sys_receive(c->fd, (wsr_span){NULL, 0}, room, empty);
+    if (n > 0)
+        wsr_endpoint_filled(&c->ep, batch, (size_t)n);
+    return n;
+}
+
 bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c)
 {
     while (c->backlog == NULL && !wsr_endpoint_is_over(&c->ep)) {
         if (batch->n == batch->cap || (batch->n > 0 && engine->env.retired_bytes >= HOT_BYTES))
             return false;
-        const wsr_span room = wsr_endpoint_room(&c->ep);
-        size_t asked = room.len;
-        const long n = room.len > 0 ? wsr_sys_receive(c->fd, (wsr_span){NULL, 0}, room) : read_header(engine, batch, c, &asked);
-        if (n > 0 && room.len > 0)
-            wsr_endpoint_filled(&c->ep, batch, (size_t)n);
+        bool empty = false;
+        const long n = read_some(engine, batch, c, &empty);
         if (n == -ENOMEM) {
             leave(engine, c); /* the ring has memory */
             return true;
         }
-        const bool drained = n == -EAGAIN || (n > 0 && (size_t)n < asked && (c->state & WSR_CONN_HANGS_UP) == 0);
+        const bool drained = n == -EAGAIN || (empty && (c->state & WSR_CONN_HANGS_UP) == 0);
         if (n <= 0 || drained)
             c->state &= (uint16_t)~(unsigned)WSR_CONN_READABLE;
         if (n <= 0 && !drained) {

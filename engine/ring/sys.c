@@ -93,14 +93,38 @@ bool wsr_sys_readable(int fd)
     return poll(&looked_at, 1, 0) == 1;
 }
 
-long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
+void wsr_sys_tell_rest(int fd)
+{
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+}
+
+/* Is there a note of the kernel's that nothing is left? */
+static bool notes_empty(struct msghdr *message)
+{
+    const struct cmsghdr *note = CMSG_FIRSTHDR(message);
+    int left;
+    if (note == NULL || note->cmsg_level != IPPROTO_TCP || note->cmsg_type != TCP_CM_INQ)
+        return false;
+    memcpy(&left, CMSG_DATA(note), sizeof left);
+    return left == 0;
+}
+
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty)
 {
     struct iovec parts[2] = {{head.ptr, head.len}, {body.ptr, body.len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    const unsigned skip = head.len == 0;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } note;
     ssize_t n;
-    do
-        n = head.len > 0 ? recvmsg(fd, &message, MSG_DONTWAIT) : recv(fd, body.ptr, body.len, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+    struct msghdr message;
+    do {
+        message = (struct msghdr){.msg_iov = parts + skip, .msg_iovlen = 2 - skip, .msg_control = note.bytes, .msg_controllen = sizeof note.bytes};
+        n = recvmsg(fd, &message, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    *empty = n > 0 && ((size_t)n < head.len + body.len || notes_empty(&message));
     return n >= 0 ? (long)n : -errno;
 }
 

@@ -83,8 +83,14 @@ bool wsr_sys_sending(int fd, uint64_t *acked_bytes);
 /* Is there anything to be received: bytes, the end of the stream, an error? */
 bool wsr_sys_readable(int fd);
 
-/* Received bytes to head and then to body, without waiting: how many (0: the end of the stream), or -errno (-EAGAIN: none is there). */
-long wsr_sys_receive(int fd, wsr_span head, wsr_span body);
+/* From now on wsr_sys_receive knows what is left even if it was given all it had room for (TCP; others refuse, which does no harm). */
+void wsr_sys_tell_rest(int fd);
+
+/*
+ * Received bytes to head and then to body, without waiting: how many (0: the end of the stream), or -errno (-EAGAIN: none is there).
+ * *empty: behind them there are no more for now (the end may be there).
+ */
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty);
 
 void wsr_sys_close(int fd);
 

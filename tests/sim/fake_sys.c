@@ -158,8 +158,14 @@ bool wsr_sys_readable(int fd)
     return side != NULL && sim_readable(side);
 }
 
-long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
+void wsr_sys_tell_rest(int fd)
 {
+    (void)open_file(fd, "setsockopt");
+}
+
+long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty)
+{
+    *empty = false;
     struct sim_side *side = open_file(fd, "recv")->side;
     if (side == NULL)
         return -ENOTCONN;
@@ -172,6 +178,7 @@ long wsr_sys_receive(int fd, wsr_span head, wsr_span body)
     const size_t m = n == head.len ? sim_read(side, body.ptr, body.len) : 0;
     if (n + m == 0)
         return side->fin_arrived ? 0 : -sim_take_error(side);
+    *empty = side->arrived == side->read && (n + m < head.len + body.len || sim_chance(80)); /* not all sockets know */
     return (long)(n + m);
 }
 
