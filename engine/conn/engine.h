@@ -345,6 +345,8 @@ WSR_MUST_USE int wsr_input_keep(wsr_engine *engine, struct wsr_connection *c, co
 void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c);
 /* The poll's completion: what is there to be read. */
 void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events);
+/* Does the batch hold so much that the rest should wait until the application has had it? */
+bool wsr_direct_is_enough(const wsr_engine *engine, const struct wsr_batch *batch);
 /* Reads; false if there is more that could go on in another batch. Without a backlog only; it may leave one. */
 bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 

@@ -120,10 +120,10 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
     }
 }
 
-/* One round over those that found no room before; each has its share. */
+/* One round over those that found no room before; each has its share. Where that is as much as the cache holds the others keep their place. */
 static void serve_pending(wsr_engine *engine, struct wsr_batch *batch)
 {
-    for (uint32_t n = engine->pending.n; n > 0 && !is_full(engine, batch); n--) {
+    for (uint32_t n = engine->pending.n; n > 0 && !is_full(engine, batch) && !wsr_direct_is_enough(engine, batch); n--) {
         struct wsr_connection *c = wsr_conn_list_take(engine, &engine->pending, WSR_LINK(pending_next));
         c->state &= (uint16_t)~(unsigned)WSR_CONN_PENDING;
         bool done = wsr_input_pending(engine, batch, c);
