@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
-#define HANDSHAKE_AGAIN_NS 200000000u /* a full backlog: the last ACK is dropped and tried again */
+/* A full backlog: the last ACK is dropped, and tried again after twice as long each time, so many times. */
+#define HANDSHAKE_AGAIN_NS UINT64_C(200000000)
+#define HANDSHAKE_DOUBLINGS 6u
 #define HELD_NS 200000000u            /* how long MSG_MORE holds back what nothing follows */
 
 static struct sim_file *free_files;
@@ -254,9 +256,10 @@ struct sim_side *sim_connect(struct sim_file *listener, const union wsr_address 
     return client;
 }
 
-static void backlog_arrived(struct sim_side *side, uint64_t port)
+/* tried: the port, and above it how often it was tried before. */
+static void backlog_arrived(struct sim_side *side, uint64_t tried)
 {
-    struct sim_file *listener = sim_listener_on((uint16_t)port);
+    struct sim_file *listener = sim_listener_on((uint16_t)tried);
     if (side->dead || listener == NULL) { /* the client has given up meanwhile, or nobody listens any more */
         sim_side_close(side, true);
         return;
@@ -264,7 +267,9 @@ static void backlog_arrived(struct sim_side *side, uint64_t port)
     if (listener->backlog_n >= listener->backlog_max) {
         sim_stats.backlogs_full++;
         side->link->refs++;
-        sim_event(SIM_EVENT_BACKLOG, sim_world.now_ns + HANDSHAKE_AGAIN_NS, side, port);
+        const uint64_t times = tried >> 16;
+        const uint64_t doublings = times < HANDSHAKE_DOUBLINGS ? times : HANDSHAKE_DOUBLINGS;
+        sim_event(SIM_EVENT_BACKLOG, sim_world.now_ns + (HANDSHAKE_AGAIN_NS << doublings), side, tried + (1u << 16));
         return;
     }
     side->next = NULL;
