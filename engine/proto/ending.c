@@ -77,11 +77,21 @@ static void note_caller(struct wsr_endpoint *ep, const char *file, int line)
     record->local_line = line;
 }
 
+static void set_deadline(struct wsr_endpoint *ep, uint64_t at_ns)
+{
+    ep->flags |= WSR_EP_ENDS;
+    ep->close_deadline_ns = at_ns;
+}
+
 static void drop(struct wsr_endpoint *ep)
 {
-    struct wsr_outbox_count count = wsr_outbox_drop(&ep->out, &ep->env->pool);
-    ep->messages_undelivered += count.messages;
-    ep->bytes_undelivered += count.bytes;
+    const struct wsr_outbox_count count = wsr_outbox_drop(&ep->out, &ep->env->pool);
+    if ((ep->flags & WSR_EP_DROPPED) == 0) {
+        ep->flags = (uint16_t)((ep->flags | WSR_EP_DROPPED) & ~(unsigned)(WSR_EP_PINGED | WSR_EP_PING_WAITS | WSR_EP_OWES_WRITABLE));
+        ep->dropped.messages = ep->dropped.bytes = 0;
+    }
+    ep->dropped.messages += count.messages;
+    ep->dropped.bytes += count.bytes;
 }
 
 static int queue_close(struct wsr_endpoint *ep, uint16_t code, wsr_slice reason)
@@ -112,7 +122,7 @@ static void act(struct wsr_endpoint *ep, uint64_t now_ns, unsigned actions)
     if ((actions & WSR_CA_SHUT_DOWN) != 0)
         ep->flags |= WSR_EP_SHUTDOWN;
     if ((actions & WSR_CA_TIMER) != 0)
-        ep->close_deadline_ns = wsr_ns_add(now_ns, close_time_ns(ep));
+        set_deadline(ep, wsr_ns_add(now_ns, close_time_ns(ep)));
     if ((actions & WSR_CA_REPORT) != 0) {
         ep->flags |= WSR_EP_OWES_CLOSED;
         ep->feed = wsr_receive_discard;
@@ -207,7 +217,7 @@ bool wsr_endpoint_ends(const struct wsr_endpoint *ep)
 
 void wsr_ending_timeout(struct wsr_endpoint *ep, uint64_t now_ns)
 {
-    ep->close_deadline_ns = UINT64_MAX;
+    set_deadline(ep, UINT64_MAX);
     if ((ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0) { /* the close table was never entered */
         step(ep, now_ns, WSR_CI_RESET, 0, no_reason);
         return;
@@ -251,7 +261,7 @@ void wsr_endpoint_handshake_failed(struct wsr_endpoint *ep, uint64_t now_ns, int
     ep->http_status = (uint16_t)status;
     ep->flags |= WSR_EP_FAILED_HANDSHAKE | WSR_EP_SHUTDOWN;
     ep->feed = wsr_receive_discard;
-    ep->close_deadline_ns = wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns);
+    set_deadline(ep, wsr_ns_add(now_ns, ep->env->limits.close_timeout_ns));
 }
 
 void wsr_ending_answered(struct wsr_endpoint *ep, uint64_t now_ns)
@@ -295,8 +305,8 @@ static void fill(struct wsr_endpoint *ep, wsr_close_record *record, uint64_t now
     record->messages_out = ep->out.messages;
     record->bytes_out = ep->out.payload_bytes;
     record->frames_out = ep->out.frames;
-    record->messages_undelivered = ep->messages_undelivered;
-    record->bytes_undelivered = ep->bytes_undelivered;
+    record->messages_undelivered = ep->dropped.messages;
+    record->bytes_undelivered = ep->dropped.bytes;
     record->messages_unconfirmed = unconfirmed.messages;
     record->lifetime_ns = ep->opened_ns != UINT64_MAX ? now_ns - ep->opened_ns : 0;
     record->round_trip_ns = ep->round_trip_ns;
@@ -315,7 +325,7 @@ bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch)
     const enum wsr_lost lost = env->lost != NULL ? env->lost(ep, batch, record, &shown) : WSR_LOST_FOR_GOOD;
     if (lost == WSR_LOST_LATER)
         return false;
-    env->messages_undelivered += ep->messages_undelivered;
+    env->messages_undelivered += ep->dropped.messages;
     env->messages_unconfirmed += unconfirmed;
     env->handshakes_failed += (ep->flags & (WSR_EP_OPEN | WSR_EP_BLANK)) == 0;
 

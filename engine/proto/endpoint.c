@@ -137,7 +137,6 @@ int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_en
 {
     *ep = (struct wsr_endpoint){.env = env, .conn = ep->conn, .user = config->user, .aside = ep->aside};
     ep->opened_ns = ep->received_ns = now_ns;
-    ep->close_deadline_ns = UINT64_MAX;
     if (config->role == WSR_CLIENT)
         ep->flags |= WSR_EP_MASKS;
     if (config->manual)
@@ -171,7 +170,6 @@ void wsr_endpoint_blank(struct wsr_endpoint *ep, uint64_t now_ns)
         .flags = WSR_EP_MASKS | WSR_EP_BLANK,
         .opened_ns = now_ns,
         .received_ns = now_ns,
-        .close_deadline_ns = UINT64_MAX,
     };
 }
 
@@ -203,8 +201,9 @@ wsr_event *wsr_endpoint_emit(struct wsr_endpoint *ep, struct wsr_batch *batch, w
 static bool writable_is_due(const struct wsr_endpoint *ep)
 {
     const uint64_t max = ep->env->limits.outbox_bytes_max;
+    const uint32_t refused = ep->waits.refused_bytes;
     return (ep->flags & WSR_EP_OWES_WRITABLE) != 0 && wsr_close_is_open(&ep->close) &&
-           (ep->out.bytes == 0 || (ep->out.bytes <= max / 2 && ep->out.bytes + ep->refused_bytes <= max));
+           (ep->out.bytes == 0 || (ep->out.bytes <= max / 2 && refused != UINT32_MAX && ep->out.bytes + refused <= max));
 }
 
 bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch)
@@ -227,10 +226,8 @@ bool wsr_endpoint_settle(struct wsr_endpoint *ep, struct wsr_batch *batch)
 size_t wsr_endpoint_take(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_t *p, size_t len)
 {
     size_t done = 0;
-    if (len > 0) {
-        ep->received_ns = batch->now_ns;
-        ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
-    }
+    if (len > 0)
+        wsr_endpoint_heard(ep, batch->now_ns);
     while (done < len) {
         wsr_feed_fn *feed = ep->feed;
         size_t took = feed(ep, batch, p + done, len - done);
@@ -252,8 +249,8 @@ static bool may_send(const struct wsr_endpoint *ep)
 /* WRITABLE when a payload of so many bytes fits; and all others that it is owed for. */
 static void owe_writable(struct wsr_endpoint *ep, size_t bytes)
 {
-    if ((ep->flags & WSR_EP_OWES_WRITABLE) == 0 || ep->refused_bytes < bytes)
-        ep->refused_bytes = bytes;
+    if ((ep->flags & WSR_EP_OWES_WRITABLE) == 0 || ep->waits.refused_bytes < bytes)
+        ep->waits.refused_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
     ep->flags |= WSR_EP_OWES_WRITABLE;
 }
 
@@ -415,7 +412,7 @@ static uint64_t timer(const struct wsr_endpoint *ep)
     if (in_handshake(ep))
         return wsr_ns_add(ep->opened_ns, limits->handshake_timeout_ns);
     if (!wsr_close_is_open(&ep->close) || (ep->flags & WSR_EP_FAILED_HANDSHAKE) != 0)
-        return ep->close_deadline_ns;
+        return (ep->flags & WSR_EP_ENDS) != 0 ? ep->close_deadline_ns : UINT64_MAX;
     return wsr_keepalive_deadline(ep);
 }
 

@@ -113,7 +113,9 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_STREAMS = 1 << 10,        /* the open message is larger than whole_bytes_max: it is delivered in chunks */
     WSR_EP_PING_WAITS = 1 << 11,     /* a keepalive ping was queued, and the transport may not have taken it yet */
     WSR_EP_LOST = 1 << 12,           /* RECONNECTING was delivered in place of CLOSED */
-    WSR_EP_BLANK = 1 << 13           /* a client's between two attempts: there is no transport, and none is being made */
+    WSR_EP_BLANK = 1 << 13,          /* a client's between two attempts: there is no transport, and none is being made */
+    WSR_EP_ENDS = 1 << 14,           /* close_deadline_ns, and not received_ns */
+    WSR_EP_DROPPED = 1 << 15         /* what was queued was dropped: wsr_endpoint.dropped, and not .waits */
 };
 
 struct wsr_endpoint {
@@ -128,7 +130,6 @@ struct wsr_endpoint {
     uint16_t http_status;
     uint8_t tls_alert;
     bool tls_alert_received;
-    uint32_t ping;                /* the number of the keepalive ping that is not answered; 0: none */
     uint32_t control_run;         /* control frames since the last data frame */
     uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
     uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
@@ -138,14 +139,23 @@ struct wsr_endpoint {
     struct wsr_chunk *aside;      /* what there mostly is not (proto/aside.h); NULL: nothing of it */
 
     uint64_t opened_ns;           /* the transport's opening; UINT64_MAX: it is not there yet */
-    uint64_t received_ns;         /* last input */
-    uint64_t close_deadline_ns;   /* while closing */
-    uint64_t pinged_ns;           /* when the last keepalive ping left, or was queued */
-    uint64_t round_trip_ns;       /* of the last one that was answered; 0: none */
+    union {
+        uint64_t received_ns;       /* last input */
+        uint64_t close_deadline_ns; /* WSR_EP_ENDS: of what the close module waits for, or a failed handshake */
+    };
+    uint64_t round_trip_ns;       /* of the last keepalive ping that was answered; 0: none */
+    union {
+        struct {
+            uint64_t pinged_ns;     /* when the last keepalive ping left, or was queued */
+            uint32_t ping;          /* its number, while it is not answered; 0: none */
+            uint32_t refused_bytes; /* the largest payload that WSR_EFULL was said to; WRITABLE means that it fits. UINT32_MAX: that or more */
+        } waits;
+        struct {
+            uint64_t messages, bytes; /* undelivered: nothing is sent any more, and nobody waits for its answer */
+        } dropped; /* WSR_EP_DROPPED */
+    };
 
     uint64_t messages_in, bytes_in, frames_in;
-    uint64_t messages_undelivered, bytes_undelivered; /* dropped so far */
-    size_t refused_bytes;         /* the largest payload that WSR_EFULL was said to; WRITABLE means that it fits */
 };
 
 /*
@@ -186,6 +196,14 @@ void wsr_endpoint_send_failed(struct wsr_endpoint *ep, struct wsr_batch *batch, 
 
 /* What carries the endpoint's bytes (a proxy, TLS) has failed, or a deadline of its own has passed: nothing more goes or comes. */
 void wsr_endpoint_broken(struct wsr_endpoint *ep, uint64_t now_ns, int cause);
+
+/* Input came, or the silence until now says nothing. */
+static inline void wsr_endpoint_heard(struct wsr_endpoint *ep, uint64_t now_ns)
+{
+    if ((ep->flags & WSR_EP_ENDS) == 0)
+        ep->received_ns = now_ns;
+    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
+}
 
 /* A transport that was not there yet (opened_ns) is there now: the deadline of the handshake runs from here. */
 static inline void wsr_endpoint_connected(struct wsr_endpoint *ep, uint64_t now_ns)

@@ -38,8 +38,8 @@ int wsr_keepalive_ping(struct wsr_endpoint *ep, uint64_t now_ns)
     if (error < 0)
         return error;
     env->pings = number;
-    ep->ping = number;
-    ep->pinged_ns = now_ns;
+    ep->waits.ping = number;
+    ep->waits.pinged_ns = now_ns;
     ep->flags |= WSR_EP_PINGED | WSR_EP_PING_WAITS;
     return WSR_OK;
 }
@@ -51,9 +51,9 @@ bool wsr_keepalive_pong(struct wsr_endpoint *ep, uint64_t now_ns, wsr_slice payl
     if (payload.len != PAYLOAD_LEN || env->pings == 0 || memcmp(payload.ptr, env->ping_tag, WSR_PING_TAG_LEN) != 0)
         return false;
     memcpy(&number, payload.ptr + WSR_PING_TAG_LEN, sizeof number);
-    if (number == ep->ping) {
-        ep->ping = 0;
-        ep->round_trip_ns = now_ns > ep->pinged_ns ? now_ns - ep->pinged_ns : 1; /* 0 stands for none */
+    if ((ep->flags & WSR_EP_DROPPED) == 0 && number == ep->waits.ping) {
+        ep->waits.ping = 0;
+        ep->round_trip_ns = now_ns > ep->waits.pinged_ns ? now_ns - ep->waits.pinged_ns : 1; /* 0 stands for none */
     }
     return true; /* a late answer to an older ping, if not to the last */
 }
@@ -69,10 +69,10 @@ static uint64_t end_of_patience(const struct wsr_endpoint *ep)
     bool pings = limits->ping_interval_ns < limits->idle_timeout_ns;
     if ((ep->flags & WSR_EP_PINGED) == 0)
         return pings ? UINT64_MAX : idle;
-    if (ep->pinged_ns == NEVER)
+    if (ep->waits.pinged_ns == NEVER)
         return idle;
-    uint64_t late = pings ? wsr_ns_add(ep->pinged_ns, limits->idle_timeout_ns - limits->ping_interval_ns) : idle;
-    uint64_t unanswered = wsr_ns_add(ep->pinged_ns, limits->ping_timeout_ns);
+    uint64_t late = pings ? wsr_ns_add(ep->waits.pinged_ns, limits->idle_timeout_ns - limits->ping_interval_ns) : idle;
+    uint64_t unanswered = wsr_ns_add(ep->waits.pinged_ns, limits->ping_timeout_ns);
     if (idle < late)
         idle = late;
     return unanswered < idle ? unanswered : idle;
@@ -81,7 +81,7 @@ static uint64_t end_of_patience(const struct wsr_endpoint *ep)
 void wsr_keepalive_flies(struct wsr_endpoint *ep, uint64_t now_ns)
 {
     if (!wsr_outbox_lane_waits(&ep->out))
-        ep->pinged_ns = now_ns;
+        ep->waits.pinged_ns = now_ns;
 }
 
 /* The kernel may have had no room for long, and then none of our time, which the application may have spent elsewhere. */
@@ -90,11 +90,12 @@ void wsr_keepalive_left(struct wsr_endpoint *ep, uint64_t now_ns)
     if (wsr_outbox_lane_waits(&ep->out) || wsr_outbox_flies(&ep->out))
         return;
     ep->flags &= (uint16_t)~(unsigned)WSR_EP_PING_WAITS;
-    const uint64_t patience_ns = end_of_patience(ep) - ep->pinged_ns;
-    if ((ep->flags & WSR_EP_PINGED) == 0 || now_ns - ep->pinged_ns <= patience_ns / LATE_PART)
+    const bool ends = (ep->flags & WSR_EP_ENDS) != 0; /* then nobody is given up for it any more */
+    const uint64_t patience_ns = ends ? ep->env->limits.ping_timeout_ns : end_of_patience(ep) - ep->waits.pinged_ns;
+    if ((ep->flags & WSR_EP_PINGED) == 0 || now_ns - ep->waits.pinged_ns <= patience_ns / LATE_PART)
         return;
-    ep->pinged_ns = now_ns;
-    ep->ping = 0; /* how long the answer took nobody knows */
+    ep->waits.pinged_ns = now_ns;
+    ep->waits.ping = 0; /* how long the answer took nobody knows */
 }
 
 /* When to ping; never, while one is out and nothing has come since. */
@@ -117,7 +118,7 @@ bool wsr_keepalive_gives_up(const struct wsr_endpoint *ep, uint64_t now_ns)
 void wsr_keepalive_time(struct wsr_endpoint *ep, uint64_t now_ns)
 {
     if (wsr_keepalive_gives_up(ep, now_ns)) {
-        bool pinged = (ep->flags & WSR_EP_PINGED) != 0 && ep->pinged_ns != NEVER;
+        bool pinged = (ep->flags & WSR_EP_PINGED) != 0 && ep->waits.pinged_ns != NEVER;
         wsr_endpoint_fail(ep, now_ns, pinged ? WSR_ETIMEOUT_PING : WSR_ETIMEOUT_IDLE);
         return;
     }
@@ -125,13 +126,13 @@ void wsr_keepalive_time(struct wsr_endpoint *ep, uint64_t now_ns)
     if (wsr_keepalive_ping(ep, now_ns) < 0) {
         /* No memory or no random bytes for a ping is no reason to end: the idle deadline still stands. */
         ep->flags |= WSR_EP_PINGED;
-        ep->pinged_ns = NEVER;
+        ep->waits.pinged_ns = NEVER;
     }
 }
 
 void wsr_keepalive_excuse(struct wsr_endpoint *ep, uint64_t now_ns)
 {
-    ep->received_ns = now_ns;
-    ep->ping = 0; /* its answer may have waited here */
-    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
+    wsr_endpoint_heard(ep, now_ns);
+    if ((ep->flags & WSR_EP_DROPPED) == 0)
+        ep->waits.ping = 0; /* its answer may have waited here */
 }

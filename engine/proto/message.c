@@ -244,8 +244,7 @@ bool wsr_endpoint_offer(struct wsr_endpoint *ep, struct wsr_chunk *chunk)
 
 void wsr_endpoint_filled(struct wsr_endpoint *ep, struct wsr_batch *batch, size_t n)
 {
-    ep->received_ns = batch->now_ns;
-    ep->flags &= (uint16_t)~(unsigned)WSR_EP_PINGED;
+    wsr_endpoint_heard(ep, batch->now_ns);
     ep->in->left -= n;
     ep->in->in_payload = ep->in->left > 0;
     const bool message_ends = !ep->in->in_payload && (ep->in->first & WSR_FIN) != 0;
