@@ -7,6 +7,7 @@
 #include "conn/front.h"
 #include "proto/admission.h"
 #include "proto/deflate_offer.h"
+#include "proto/handshake.h"
 #include "proto/upgrade.h"
 #include "ring/sys.h"
 #include "server/server.h"
@@ -29,7 +30,8 @@ static const char *judge(const wsr_listen_config *config)
         return "origins is no list of origins: \"https://example.com, https://example.com:8443\", null, none";
     if (!wsr_admission_paths_valid(wsr_slice_of(config->paths)))
         return "paths is no list of paths: \"/, /chat\", without query";
-    return NULL;
+    const wsr_endpoint_config endpoint = {.role = WSR_SERVER, .subprotocols = config->subprotocols, .origins = config->origins, .paths = config->paths};
+    return wsr_handshake_check(&endpoint) < 0 ? "subprotocols, origins or paths hold a control character" : NULL;
 }
 
 const char *wsr_listen_problem(const wsr_listen_config *from)
