@@ -16,7 +16,7 @@
 #define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
 
 enum { KEY_PROXY = 1, KEY_INHERIT, KEY_USER_TIMEOUT, KEY_KEEPALIVE, KEY_DSCP, KEY_MEMORY_MAX, KEY_RESERVE, KEY_PREFAULT, KEY_LOCK, KEY_HUGE,
-       KEY_WAIT, KEY_SPIN, KEY_SQPOLL, KEY_STAMPS };
+       KEY_WAIT, KEY_SPIN, KEY_SQPOLL, KEY_STAMPS, KEY_ZERO_COPY };
 
 static const struct argp_option options[] = {
     {"proxy-protocol", KEY_PROXY, NULL, 0, "each connection begins with a PROXY protocol header, version 1 or 2, of a load balancer's", 0},
@@ -33,6 +33,7 @@ static const struct argp_option options[] = {
     {"wait", KEY_WAIT, "HOW", 0, "latency: look for a while before sleeping, which takes a core; throughput: sleep at once; auto: as events come (auto)", 0},
     {"spin", KEY_SPIN, "TIME", 0, "how long to look before sleeping (50us)", 0},
     {"sqpoll", KEY_SQPOLL, NULL, 0, "let a thread of the kernel's submit, which wants a core of its own", 0},
+    {"zero-copy", KEY_ZERO_COPY, "SIZE", 0, "send what is in pieces of so many bytes and more without copying it; try 4KiB, and not over loopback (never)", 0},
     {0},
 };
 
@@ -114,6 +115,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_SPIN: engine->spin_ns = duration("spin", value, 10 * second_ns, state); break;
     case KEY_SQPOLL: engine->sqpoll = true; break;
+    case KEY_ZERO_COPY:
+        n = size("zero-copy", value, state);
+        engine->zero_copy_bytes = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+        break;
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;

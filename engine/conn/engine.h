@@ -19,6 +19,7 @@
 #include "ring/ring.h"
 
 struct wsr_client;
+struct wsr_flight;
 struct wsr_front;
 struct wsr_tls;
 struct wsr_crypto_stream;
@@ -27,6 +28,7 @@ struct wsr_resolver;
 /* A ring tag is op:8 | slot:24 | generation:32; a wsr_conn is the same without the op, so a late completion is recognised. */
 enum wsr_op {
     WSR_OP_RECEIVE = 1, WSR_OP_SEND, WSR_OP_CANCEL, WSR_OP_ACCEPT, WSR_OP_WAKE, WSR_OP_TIMER, WSR_OP_RESOLVED,
+    WSR_OP_SEND_ZERO_COPY, /* its id is a flight's number (flight.h) */
     WSR_OP_DIAL = 64 /* and the next WSR_DIALS_MAX - 1: a connect to each of a host's addresses */
 };
 #define WSR_DIALS_MAX 16u
@@ -78,6 +80,7 @@ struct wsr_connection {
     bool fed : 1;    /* something was received since it was last on the starved list, or ever */
     bool hungry : 1; /* is there, and has got nothing since it was there before: it goes first */
     bool stamps : 1; /* its receives bring the kernel's time stamps (stamp.h) */
+    bool copies : 1; /* sending without copying was refused it once (flight.h) */
     bool queues : 1; /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
 };
 
@@ -200,6 +203,13 @@ struct wsr_shedding {
     struct wsr_timer stalled; /* fires if that goes down no further */
 };
 
+/* Sends that the kernel does not copy, under way or not let go of yet (flight.h). */
+struct wsr_flights {
+    struct wsr_flight *all;   /* [n] */
+    uint32_t n, in_use;
+    uint32_t free;            /* the first free one's number, if any is */
+};
+
 struct wsr_engine {
     struct wsr_env env; /* first: endpoints point to it */
     struct wsr_ring *ring;
@@ -216,6 +226,7 @@ struct wsr_engine {
     uint64_t now_ns;
     struct wsr_waiting waiting;
     struct wsr_shedding shedding;
+    struct wsr_flights flights;
 
     struct wsr_listening listening[WSR_LISTENERS_MAX];
     int reserve_fd;

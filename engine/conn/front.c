@@ -462,6 +462,14 @@ unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice
     return n;
 }
 
+struct wsr_chunk *wsr_front_flying(const struct wsr_connection *c)
+{
+    const struct wsr_front *front = wsr_conn_front(c);
+    if (front == NULL || (front->tls == NULL && !front->proxy_flies))
+        return wsr_outbox_first(&c->ep.out);
+    return front->proxy_flies ? NULL : front->flying;
+}
+
 static void sent_proxy(wsr_engine *engine, struct wsr_front *front, size_t bytes)
 {
     wsr_proxy_sent(front->proxy, bytes);

@@ -79,6 +79,9 @@ int wsr_front_end_cause(struct wsr_connection *c, int sys_errno);
 
 /* As wsr_endpoint_drain. Where it fails, the endpoint is over. */
 unsigned wsr_front_drain(wsr_engine *engine, struct wsr_connection *c, wsr_slice *slices, unsigned cap);
+/* The chunks that lie under the slices which a drain has just shown, the endpoint's own or TLS's; NULL: they lie in none. */
+struct wsr_chunk *wsr_front_flying(const struct wsr_connection *c);
+
 /* The kernel took so many bytes of them. */
 void wsr_front_sent(wsr_engine *engine, struct wsr_connection *c, uint64_t now_ns, size_t bytes);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "conn/flight.h"
 #include "conn/front.h"
 #include "conn/preface.h"
 #include "proto/keepalive.h"
@@ -71,7 +72,8 @@ bool wsr_conn_cancel(wsr_engine *engine, struct wsr_connection *c, unsigned whic
     for (unsigned i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if ((which & c->armed & (unsigned)~c->cancelled & ops[i][0]) == 0)
             continue;
-        if (wsr_ring_cancel(engine->ring, WSR_TAG(ops[i][1], id), WSR_TAG(WSR_OP_CANCEL, id)) < 0) {
+        const uint64_t tag = ops[i][0] == WSR_ARMED_SEND ? wsr_flight_tag(engine, c) : WSR_TAG(ops[i][1], id);
+        if (wsr_ring_cancel(engine->ring, tag, WSR_TAG(WSR_OP_CANCEL, id)) < 0) {
             wsr_conn_pending(engine, c);
             return false;
         }

@@ -3,9 +3,24 @@
  */
 #include <errno.h>
 
+#include "conn/flight.h"
 #include "conn/front.h"
 #include "proto/keepalive.h"
 #include "ring/sys.h"
+
+/* The way that suits it. Returns as wsr_ring_send. */
+static int send_slices(wsr_engine *engine, struct wsr_connection *c, const wsr_slice *slices, unsigned n)
+{
+    const uint64_t tag = WSR_TAG(WSR_OP_SEND, wsr_conn_id(c));
+    if (wsr_endpoint_ends(&c->ep)) /* a Close and the FIN behind it are one packet then: two cost both ends more */
+        return wsr_ring_send_last(engine->ring, c->fd, tag, slices, n);
+    if (wsr_flight_suits(engine, c, slices, n)) {
+        const int error = wsr_flight_send(engine, c, slices, n);
+        if (error != WSR_ENOMEM)
+            return error;
+    }
+    return wsr_ring_send(engine->ring, c->fd, tag, slices, n);
+}
 
 static void kick_one(wsr_engine *engine, struct wsr_connection *c)
 {
@@ -28,9 +43,7 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
         return;
     if (takes_off && (c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
         wsr_keepalive_flies(&c->ep, wsr_sys_now_ns());
-    const uint64_t tag = WSR_TAG(WSR_OP_SEND, wsr_conn_id(c));
-    const bool last = wsr_endpoint_ends(&c->ep); /* a Close and the FIN behind it are one packet then: two cost both ends more */
-    if ((last ? wsr_ring_send_last(engine->ring, c->fd, tag, slices, n) : wsr_ring_send(engine->ring, c->fd, tag, slices, n)) == 0)
+    if (send_slices(engine, c, slices, n) == 0)
         c->armed |= WSR_ARMED_SEND;
     else
         wsr_conn_dirty(engine, c); /* tried again with the next kick */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "conn/flight.h"
 #include "conn/front.h"
 #include "conn/preface.h"
 #include "loop/config.h"
@@ -30,6 +31,7 @@ static struct wsr_ring_config ring_config(const wsr_config *config)
         .sqpoll = config->sqpoll,
         .sqpoll_idle_ms = config->sqpoll_idle_ms,
         .sqpoll_cpu = config->sqpoll_cpu,
+        .zero_copy = config->zero_copy_bytes > 0,
     };
 }
 
@@ -141,7 +143,9 @@ void wsr_engine_close(wsr_engine *engine)
     if (engine == NULL)
         return;
     const wsr_allocator *allocator = engine->allocator;
-    wsr_ring_close(engine->ring); /* from here on the kernel touches nothing of ours */
+    wsr_flights_cut(engine);
+    const bool kernel_is_done = wsr_ring_close(engine->ring); /* it touches nothing of ours from here on, but perhaps what flies */
+    wsr_flights_fini(engine, kernel_is_done);
     close_connections(engine);
     if (engine->comebacks != NULL)
         engine->comebacks->closed(engine);
@@ -197,7 +201,7 @@ void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *statistic
     now.upgrades_refused = engine->env.upgrades_refused;
     now.enters = wsr_ring_enters(engine->ring);
     now.allocations = engine->env.pool.allocations;
-    now.memory_bytes = sizeof *engine + table_bytes(engine) + wsr_ring_memory_bytes(engine->ring) + engine->env.pool.out_bytes +
+    now.memory_bytes = sizeof *engine + table_bytes(engine) + wsr_ring_memory_bytes(engine->ring) + wsr_flights_bytes(engine) + engine->env.pool.out_bytes +
                        engine->env.pool.kept_bytes + engine->region.bytes - engine->region.in_use;
     memset(statistics, 0, size);
     memcpy(statistics, &now, size < sizeof now ? size : sizeof now);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "conn/engine.h"
+#include "conn/flight.h"
 #include "conn/shed.h"
 #include "loop/wait.h"
 #include "ring/sys.h"
@@ -86,6 +86,10 @@ static void dispatch(wsr_engine *engine, struct wsr_batch *batch, const struct w
     if (op == WSR_OP_TIMER) {
         if (WSR_TAG_ID(completion->tag) == engine->timer_number)
             engine->timer_at_ns = UINT64_MAX;
+        return;
+    }
+    if (op == WSR_OP_SEND_ZERO_COPY) {
+        wsr_flight_completion(engine, batch, completion);
         return;
     }
     if (op == WSR_OP_ACCEPT) {

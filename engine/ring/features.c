@@ -14,7 +14,6 @@
 #define PATIENCE_NS 1000000000 /* for a byte over a socket pair */
 
 /* Numbers newer than liburing 2.3's header. */
-#define OP_SEND_ZC 47u
 #define OP_RECV_ZC 58u
 #define REGISTER_NAPI 27u
 #define REGISTER_NAPI_OFF 28u
@@ -50,7 +49,8 @@ static const struct {
     [SQPOLL] = {"IORING_SETUP_SQPOLL", "a kernel thread submits, on a core of its own",
                 "loses without a core to spare: only where wsr_config.sqpoll asks for it", "wsr_config.sqpoll is refused", false},
     [BUSY_POLL] = {"IORING_REGISTER_NAPI", "the wait polls the network card's queue (6.9)", "loopback has no queue to poll: not used", "", false},
-    [SEND_ZC] = {"IORING_OP_SEND_ZC", "sends without copying (6.0)", "slower on loopback, and on cards below about 3 KiB a send: not used", "", false},
+    [SEND_ZC] = {"IORING_OP_SEND_ZC", "sends without copying (6.0)", "slower on loopback, and on cards below about 3 KiB a piece: only where wsr_config.zero_copy_bytes asks for it",
+                 "wsr_config.zero_copy_bytes changes nothing", false},
     [RECEIVE_ZC] = {"IORING_OP_RECV_ZC", "receives without copying (6.15)", "needs a card that splits headers off: not used", "", false},
     [BUNDLES] = {"IORING_FEAT_RECVSEND_BUNDLE", "one receive fills several buffers (6.10)", "slower than dense buffers, as measured: not used", "", false},
     [MSG_RING] = {"IORING_OP_MSG_RING", "wakes an engine on another thread (5.18)", "not used yet", "", false},
@@ -158,7 +158,7 @@ static void try_all(const struct tried *tried)
     set(tried, MIN_WAIT, (features & FEAT_MIN_TIMEOUT) != 0, false);
     set(tried, BUNDLES, (features & FEAT_BUNDLE) != 0, false);
     set(tried, BUSY_POLL, has_napi(ring), false);
-    set(tried, SEND_ZC, has_op(ring, OP_SEND_ZC), false);
+    set(tried, SEND_ZC, has_op(ring, IORING_OP_SEND_ZC) && has_op(ring, IORING_OP_SENDMSG_ZC), false);
     set(tried, RECEIVE_ZC, has_op(ring, OP_RECV_ZC), false);
     set(tried, MSG_RING, has_op(ring, IORING_OP_MSG_RING), false);
     set(tried, MULTISHOT_RECEIVE, try_receive(ring, false), true);

@@ -12,7 +12,7 @@
 #define OPERATION(op) {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (op)}
 #define REGISTRATION(op) {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = (op)}
 
-int wsr_restrict(struct io_uring *io)
+int wsr_restrict(struct io_uring *io, bool zero_copy)
 {
     struct io_uring_restriction allowed[] = {
         OPERATION(IORING_OP_RECV),
@@ -33,6 +33,9 @@ int wsr_restrict(struct io_uring *io)
         REGISTRATION(IORING_REGISTER_PROBE),
         REGISTRATION(REGISTER_NAPI),
         REGISTRATION(REGISTER_NAPI_OFF),
+        OPERATION(IORING_OP_SEND_ZC),
+        OPERATION(IORING_OP_SENDMSG_ZC),
     };
-    return io_uring_register((unsigned)io->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed, sizeof allowed / sizeof allowed[0]);
+    const unsigned n = sizeof allowed / sizeof allowed[0] - (zero_copy ? 0 : 2);
+    return io_uring_register((unsigned)io->ring_fd, IORING_REGISTER_RESTRICTIONS, allowed, n);
 }

@@ -29,6 +29,7 @@ struct wsr_ring_config {
     bool sqpoll;            /* a kernel thread submits; without DEFER_TASKRUN then */
     unsigned sqpoll_idle_ms; /* it sleeps after so long without work; 0: a second */
     unsigned sqpoll_cpu;    /* the core it runs on, plus one; 0: any */
+    bool zero_copy;         /* wsr_ring_send_zero_copy may be used */
     const wsr_allocator *allocator; /* NULL: malloc; the arena itself is mapped, not allocated */
 };
 
@@ -69,9 +70,9 @@ WSR_MUST_USE int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_conf
 /*
  * Cancels what is still armed, waits until the kernel has let go of all memory, and frees. What was queued and never
  * submitted is dropped; connections accepted and never taken are closed. Payload given to wsr_ring_send must live until
- * this returns. NULL is fine.
+ * this returns. NULL is fine. False: the kernel has not let go of something even so.
  */
-void wsr_ring_close(struct wsr_ring *ring);
+bool wsr_ring_close(struct wsr_ring *ring);
 
 /*
  * The operations. Each queues one and returns 0, or WSR_ESYS if the queue is full and could not be submitted (never in a
@@ -97,6 +98,12 @@ WSR_MUST_USE int wsr_ring_send(struct wsr_ring *ring, int fd, uint64_t tag, cons
  * then carries it. If it does not follow, the packet leaves by itself after some 200 ms.
  */
 WSR_MUST_USE int wsr_ring_send_last(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
+/*
+ * As wsr_ring_send, but the kernel reads the bytes where they are for as long as it needs them (IORING_OP_SEND_ZC, 6.0). It completes
+ * with MORE when they are sent, and a last time, whose res says nothing, when they are the caller's again; where it failed perhaps only
+ * once. The socket or the host may refuse: -EOPNOTSUPP, -EINVAL, -ENOMEM, -ENOBUFS. A cancel reaches it only before the first.
+ */
+WSR_MUST_USE int wsr_ring_send_zero_copy(struct wsr_ring *ring, int fd, uint64_t tag, const wsr_slice *slices, unsigned n);
 WSR_MUST_USE int wsr_ring_connect(struct wsr_ring *ring, int fd, uint64_t tag, const struct sockaddr *address, socklen_t len);
 WSR_MUST_USE int wsr_ring_poll(struct wsr_ring *ring, int fd, uint64_t tag);   /* stays armed: readable */
 WSR_MUST_USE int wsr_ring_timer(struct wsr_ring *ring, uint64_t deadline_ns, uint64_t tag); /* CLOCK_MONOTONIC; completes with res -ETIME */

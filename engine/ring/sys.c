@@ -141,6 +141,12 @@ void wsr_sys_reset(int fd)
     (void)close(fd);
 }
 
+void wsr_sys_disconnect(int fd)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    (void)connect(fd, &none, sizeof none); /* fails only where there is nothing to be ended */
+}
+
 int wsr_sys_eventfd(void)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

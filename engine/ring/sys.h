@@ -92,6 +92,9 @@ void wsr_sys_tell_rest(int fd);
  */
 long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty);
 
+/* Ends a connection at once, whoever still holds its socket: what was not sent or read is dropped, and the peer sees a reset. */
+void wsr_sys_disconnect(int fd);
+
 void wsr_sys_close(int fd);
 
 /* Closes so that the peer sees a reset, dropping what is unsent (SO_LINGER 0). */

@@ -85,6 +85,7 @@ static int open_parts(struct wsr_ring *ring, const struct wsr_ring_config *confi
     }
     complete_buffers(config, false, &ring->stamped_n, &ring->stamped_bytes);
     ring->multishot = (config->without & WSR_RING_WITHOUT_MULTISHOT) == 0;
+    ring->zero_copy = config->zero_copy;
     ring->cq_head = *ring->io.cq.khead;
     report->incremental = ring->arena.incremental;
     report->multishot = ring->multishot;
@@ -129,7 +130,7 @@ int wsr_ring_open(struct wsr_ring **out, const struct wsr_ring_config *config, s
 /* SINGLE_ISSUER binds the ring to the thread that enables it; the registered descriptor is also a thread's own. */
 static int claim(struct wsr_ring *ring)
 {
-    (void)wsr_restrict(&ring->io); /* a kernel or sandbox that refuses has a ring that can do more, not one that cannot be used */
+    (void)wsr_restrict(&ring->io, ring->zero_copy); /* a kernel or sandbox that refuses has a ring that can do more, not one that cannot be used */
     int error = wsr_uring_enable(&ring->io);
     if (error != 0)
         return failed(error);
@@ -274,7 +275,7 @@ static bool trace_back(struct wsr_ring *ring, const struct io_uring_cqe *cqe, st
         op->wait_first = (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
         wsr_oneshot_rearm(&ring->oneshot, index);
         ring->in_flight++; /* balances the caller's decrement: it stays armed */
-    } else {
+    } else if ((cqe->flags & IORING_CQE_F_MORE) == 0) { /* what was sent without copying has a notification to come */
         wsr_oneshot_remove(&ring->oneshot, index);
     }
     return !silent;
@@ -448,10 +449,10 @@ static bool disarm(struct wsr_ring *ring)
     return ring->in_flight == 0;
 }
 
-void wsr_ring_close(struct wsr_ring *ring)
+bool wsr_ring_close(struct wsr_ring *ring)
 {
     if (ring == NULL)
-        return;
+        return true;
     bool quiet = disarm(ring);
     union wsr_ring_scratch *scratch = ring->scratch;
     size_t scratch_bytes = ring->io.sq.ring_entries * sizeof *scratch;
@@ -464,4 +465,5 @@ void wsr_ring_close(struct wsr_ring *ring)
     wsr_oneshot_free(&ring->oneshot);
     allocator->release(allocator->context, scratch, scratch_bytes);
     allocator->release(allocator->context, ring, sizeof *ring);
+    return quiet;
 }

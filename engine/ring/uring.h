@@ -32,6 +32,7 @@ struct wsr_ring {
     bool claimed;       /* enabled, by its owner */
     pid_t pid;          /* whose, once claimed: a child that a fork made shares the queues, and must not touch them */
     bool multishot;
+    bool zero_copy;
     struct wsr_arena arena;
     struct wsr_arena stamped; /* of receives with time stamps; n 0: there were none yet */
     unsigned stamped_n, stamped_bytes; /* what it will have */

@@ -72,6 +72,13 @@ typedef struct wsr_config {
     bool prefault;                   /* all pages at once, so that none faults later [no] */
     bool lock_memory;                /* and never swapped: finite, and refused with WSR_EMEMLOCK beyond RLIMIT_MEMLOCK [no] */
     bool huge_pages;                 /* in pages of 2 MiB that the system has set aside, or WSR_EHUGEPAGES [no] */
+    /*
+     * Sends whose every buffer has at least so many bytes are not copied by the kernel (IORING_OP_SEND_ZC): it reads them where they are until the
+     * peer has acknowledged them, and meanwhile they count in memory_bytes_max. Where memory is short, or the socket or RLIMIT_MEMLOCK
+     * refuses, they are copied as ever. Over loopback, where the receiver has to copy in the sender's stead, it costs more than it saves;
+     * on a network card, about 4096 is where it begins to pay: measure [0: all are copied]
+     */
+    uint32_t zero_copy_bytes;
 } wsr_config;
 
 #define WSR_CONFIG_INIT WSR_SIZED(wsr_config)
@@ -256,6 +263,7 @@ typedef struct wsr_engine_statistics {
     uint64_t memory_bytes;                /* held now: ring, table, and all that memory_bytes_max limits */
     uint64_t allocations;                 /* calls of the pool to the allocator, ever */
     uint64_t reads_held, upgrades_refused, connections_shed; /* for want of memory: wsr_config.memory_bytes_max */
+    uint64_t zero_copy_sends, zero_copy_refused; /* wsr_config.zero_copy_bytes; of these it was a connection's last, and copied after all */
 } wsr_engine_statistics;
 
 /* statistics->size is not needed: the structure only grows at its end, and size says how much of it to write. */

@@ -42,6 +42,7 @@ static void pick_engine(wsr_config *config)
     config->buffer_bytes = 4096u << sim_below(5);
     config->sq_entries = 8u << sim_below(4);
     config->cq_entries = 16u << sim_below(6);
+    config->zero_copy_bytes = sim_chance(25) ? 1 + (uint32_t)sim_below(2000) : 0;
     config->batch_bytes_max = chaos.pace_ns > CHAOS_MS ? 0 : 1 + sim_below(100000);
     config->memory_bytes_max = chaos.memory_max;
     config->spin_ns = 1 + sim_below(4000); /* each microsecond is a look at the ring */

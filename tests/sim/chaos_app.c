@@ -72,13 +72,36 @@ static bool is_gone(struct chaos_end *end, int error)
     return true;
 }
 
+static int send_prepared(struct chaos_end *end, wsr_opcode opcode, wsr_slice payload)
+{
+    wsr_engine *engine = side_of(end)->engine;
+    wsr_prepared *message;
+    int error = wsr_prepare(engine, opcode, payload, &message);
+    if (error != WSR_OK)
+        return error;
+    error = wsr_send_prepared(engine, end->conn, message);
+    wsr_prepared_free(message);
+    return error;
+}
+
+/* By one of the ways there are. */
+static int send_somehow(struct chaos_end *end, wsr_opcode opcode, wsr_slice payload)
+{
+    switch (sim_below(5)) {
+    case 0:
+        return wsr_send_fragmented(side_of(end)->engine, end->conn, opcode, payload, 1 + sim_below(payload.len + 1));
+    case 1:
+        return send_prepared(end, opcode, payload);
+    default:
+        return wsr_send(side_of(end)->engine, end->conn, opcode, payload);
+    }
+}
+
 static void send_one(struct chaos_end *end)
 {
-    struct chaos_side *side = side_of(end);
     wsr_opcode opcode;
     const wsr_slice payload = message_of(end, end->sent, &opcode);
-    const int error = sim_chance(20) ? wsr_send_fragmented(side->engine, end->conn, opcode, payload, 1 + sim_below(payload.len + 1))
-                                     : wsr_send(side->engine, end->conn, opcode, payload);
+    const int error = send_somehow(end, opcode, payload);
     if (error == WSR_OK) {
         end->sent++;
         end->sent_bytes += payload.len;

@@ -229,6 +229,12 @@ bool sim_pair(int fds[2])
     return accepted != NULL;
 }
 
+/* Notifications of what is sent without copying come by themselves here: there is nothing to be ended for them. */
+void wsr_sys_disconnect(int fd)
+{
+    (void)open_file(fd, "disconnect");
+}
+
 int wsr_sys_eventfd(void)
 {
     int error = sim_injected(SIM_EVENTFD);

@@ -103,6 +103,16 @@ struct sim_op {
     struct sim_op *ring_next, *ring_prev;
 };
 
+static inline bool sim_is_zero_copy(const struct sim_op *op)
+{
+    return op->opcode == IORING_OP_SEND_ZC || op->opcode == IORING_OP_SENDMSG_ZC;
+}
+
+static inline bool sim_is_send(const struct sim_op *op)
+{
+    return op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SENDMSG || sim_is_zero_copy(op);
+}
+
 struct sim_overflow {
     uint64_t user_data;
     int32_t res;

@@ -19,6 +19,7 @@ static const struct {
 } kinds[] = {
     {IORING_OP_RECV, SIM_RECEIVE, "receive"}, {IORING_OP_RECVMSG, SIM_RECEIVE, "recvmsg"},
     {IORING_OP_SEND, SIM_SEND, "send"},       {IORING_OP_SENDMSG, SIM_SEND, "sendmsg"},
+    {IORING_OP_SEND_ZC, SIM_SEND, "send_zc"}, {IORING_OP_SENDMSG_ZC, SIM_SEND, "sendmsg_zc"},
     {IORING_OP_ACCEPT, SIM_ACCEPT, "accept"}, {IORING_OP_CONNECT, SIM_CONNECT, "connect"},
     {IORING_OP_POLL_ADD, SIM_POLL, "poll"},   {IORING_OP_TIMEOUT, SIM_TIMER, "timer"}, {IORING_OP_ASYNC_CANCEL, SIM_CANCEL, "cancel"},
 };
@@ -73,6 +74,22 @@ static void hold_file(struct sim_op *op, struct sim_file *file)
     file->ops = op;
 }
 
+static void let_go_of_file(struct sim_op *op)
+{
+    if (op->file == NULL)
+        return;
+    if (op->file_prev != NULL)
+        op->file_prev->file_next = op->file_next;
+    else
+        op->file->ops = op->file_next;
+    if (op->file_next != NULL)
+        op->file_next->file_prev = op->file_prev;
+    if (sim_is_send(op))
+        op->file->sends--;
+    sim_file_unarm(op->file);
+    op->file = NULL;
+}
+
 static void op_free(struct sim_op *op)
 {
     struct sim_ring *ring = op->ring;
@@ -84,17 +101,7 @@ static void op_free(struct sim_op *op)
     if (op->ring_next != NULL)
         op->ring_next->ring_prev = op->ring_prev;
     ring->ops_n--;
-    if (op->file != NULL) {
-        if (op->file_prev != NULL)
-            op->file_prev->file_next = op->file_next;
-        else
-            op->file->ops = op->file_next;
-        if (op->file_next != NULL)
-            op->file_next->file_prev = op->file_prev;
-        if (op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SENDMSG)
-            op->file->sends--;
-        sim_file_unarm(op->file);
-    }
+    let_go_of_file(op);
     op->file_next = free_ops;
     free_ops = op;
 }
@@ -139,8 +146,30 @@ static uint64_t checksum(const struct sim_op *op)
 
 /* ---- completing ---- */
 
+/*
+ * What is sent without copying is read until its last byte is acknowledged, or the socket is gone: the bytes stay until a second
+ * completion says so, at any time later, when the descriptor may be closed. One that failed has it too, or has not.
+ */
+static bool notifies_later(struct sim_op *op, int32_t res, uint32_t cflags)
+{
+    if (!sim_is_zero_copy(op) || (cflags & IORING_CQE_F_NOTIF) != 0 || (res < 0 && sim_chance(50)))
+        return false;
+    uint64_t delay_ns = sim_up_to(sim_knobs.delay_ns_max) + sim_up_to(sim_knobs.latency_ns_max);
+    if (sim_chance(sim_knobs.late_notification_percent)) {
+        sim_stats.late_notifications++;
+        delay_ns += sim_up_to(SIM_NOTIFICATION_NS_MAX);
+    }
+    sim_stats.zero_copies++;
+    let_go_of_file(op);
+    sim_post_last(op->ring, op->user_data, res, IORING_CQE_F_MORE);
+    sim_op_end_later(op, 0, IORING_CQE_F_NOTIF, delay_ns);
+    return true;
+}
+
 void sim_op_end(struct sim_op *op, int32_t res, uint32_t cflags)
 {
+    if (notifies_later(op, res, cflags))
+        return;
     if (op->slices_n > 0 && checksum(op) != op->checksum)
         sim_violation("payload of send %llx changed while it was under way", (unsigned long long)op->user_data);
     struct sim_ring *ring = op->ring;
@@ -177,7 +206,7 @@ bool sim_op_ready(const struct sim_op *op)
     case SIM_FILE_SOCKET:
         if (file->side == NULL)
             return op->opcode != IORING_OP_POLL_ADD;
-        return op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SENDMSG ? sim_writable(file->side) : sim_readable(file->side);
+        return sim_is_send(op) ? sim_writable(file->side) : sim_readable(file->side);
     default:
         return false;
     }
@@ -235,7 +264,7 @@ void sim_op_run(struct sim_op *op)
 
 static void take_slices(struct sim_op *op, const struct io_uring_sqe *sqe)
 {
-    if (op->opcode == IORING_OP_SEND) {
+    if (op->opcode == IORING_OP_SEND || op->opcode == IORING_OP_SEND_ZC) {
         op->slices[0].iov_base = (void *)(uintptr_t)sqe->addr;
         op->slices[0].iov_len = sqe->len;
         op->slices_n = 1;
@@ -294,6 +323,8 @@ static void prepare(struct sim_op *op, const struct io_uring_sqe *sqe)
         break;
     case IORING_OP_SEND:
     case IORING_OP_SENDMSG:
+    case IORING_OP_SEND_ZC:
+    case IORING_OP_SENDMSG_ZC:
         take_slices(op, sqe);
         break;
     case IORING_OP_ACCEPT:

@@ -22,6 +22,7 @@ static const struct row faults[] = {
     {"sends that end with part of their bytes", HOST(short_sends)},
     {"completions late by some time", HOST(delayed)},
     {"sends completed later than their bytes left", HOST(late_sends)},
+    {"notifications of sends without copying, late by a long time", HOST(late_notifications)},
     {"batches of completions in another order", HOST(reordered)},
     {"armed operations ended with bytes (no F_MORE)", HOST(lost_more)},
     {"ENOBUFS, no buffer being free", HOST(enobufs)},

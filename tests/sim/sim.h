@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define SIM_NOTIFICATION_NS_MAX UINT64_C(2000000000)
+
 /* How the host behaves. All zero is a perfect one: at once, whole, in order. Set after sim_reset, change at any time. */
 struct sim_knobs {
     /* TCP */
@@ -30,6 +32,8 @@ struct sim_knobs {
     uint8_t delay_percent;        /* operations that could complete at once and take that way nevertheless */
     uint8_t late_send_percent;    /* sends whose completion comes that much later than their bytes leave */
     uint8_t short_send_percent;   /* sends that end with only part of their bytes out */
+    uint8_t late_notification_percent; /* sends without copying whose bytes are needed for up to SIM_NOTIFICATION_NS_MAX longer */
+    uint8_t no_zero_copy_percent; /* such sends that are refused */
     uint8_t lost_more_percent;    /* completions of armed operations that are the last one, with bytes */
     uint8_t enobufs_percent;      /* receives that end with ENOBUFS although there are buffers again by then */
     uint8_t reorder_percent;      /* batches of completions that come in any order between sockets */
@@ -62,7 +66,7 @@ enum sim_call {
 struct sim_stats {
     uint64_t enters, operations, completions, events;
     uint64_t bytes_sent, bytes_received;
-    uint64_t short_reads, short_writes, short_sends, delayed, late_sends, lost_more, enobufs, enobufs_false, overflows;
+    uint64_t short_reads, short_writes, short_sends, delayed, late_sends, zero_copies, late_notifications, lost_more, enobufs, enobufs_false, overflows;
     uint64_t reordered, interrupts, partial_submits, cancelled, cancelled_partly, cancelled_late, resets, refused, emfile, injected, closed_armed;
     uint64_t backlogs_full;
     uint64_t connections, buffers_returned;

@@ -155,6 +155,8 @@ static void try_send(struct sim_op *op)
     }
     if (error == 0)
         error = sim_injected(SIM_SEND);
+    if (error == 0 && op->done == 0 && sim_is_zero_copy(op) && sim_chance(sim_knobs.no_zero_copy_percent))
+        error = sim_chance(50) ? EOPNOTSUPP : ENOMEM;
     if (error != 0) {
         end(op, op->done > 0 ? (int32_t)op->done : -error);
         return;
@@ -300,6 +302,8 @@ void sim_op_try(struct sim_op *op)
         break;
     case IORING_OP_SEND:
     case IORING_OP_SENDMSG:
+    case IORING_OP_SEND_ZC:
+    case IORING_OP_SENDMSG_ZC:
         try_send(op);
         break;
     case IORING_OP_ACCEPT:

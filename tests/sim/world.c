@@ -122,6 +122,8 @@ void sim_chaos(void)
     sim_knobs.reorder_percent = pick_percent(100);
     sim_knobs.interrupt_percent = pick_percent(10);
     sim_knobs.partial_submit_percent = pick_percent(20);
+    sim_knobs.late_notification_percent = pick_percent(30);
+    sim_knobs.no_zero_copy_percent = pick_percent(5);
     sim_knobs.no_stamp_percent = pick_percent(20);
     sim_knobs.cut_stamp_percent = pick_percent(10);
     sim_knobs.hardware_percent = pick_percent(50);
