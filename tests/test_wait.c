@@ -146,22 +146,36 @@ static long sleeps(void)
     return usage.ru_nvcsw;
 }
 
+/* Does the thread sleep? Whoever only waits for a core does not: it is R, not S (proc(5)). */
+static bool asleep(pid_t thread)
+{
+    char name[64], line[256] = "";
+    snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)thread);
+    FILE *file = fopen(name, "r");
+    const char *read = file != NULL ? fgets(line, sizeof line, file) : NULL, *state = strrchr(line, ')');
+    if (file != NULL)
+        fclose(file);
+    return read == NULL || state == NULL || state[2] == 'S';
+}
+
 struct waker {
     wsr_engine *engine;
-    uint64_t after_ns;
+    pid_t sleeper; /* which is woken once it sleeps; 0: nobody will, so after 3 ms */
 };
 
 static void *wake_later(void *argument)
 {
     const struct waker *waker = argument;
-    const struct timespec pause = {.tv_nsec = (long)waker->after_ns};
-    nanosleep(&pause, NULL);
+    const struct timespec pause = {.tv_nsec = 3 * MS};
+    do
+        nanosleep(&pause, NULL);
+    while (waker->sleeper != 0 && !asleep(waker->sleeper));
     wsr_wake(waker->engine);
     return NULL;
 }
 
-/* Waits for a wake that comes in 3 ms, `rounds` times; returns in how many of them the thread slept. */
-static unsigned rounds_slept(const wsr_config *config, unsigned rounds)
+/* Waits for a wake `rounds` times, which comes when the thread sleeps, if it is to; returns in how many of them it did. */
+static unsigned rounds_slept(const wsr_config *config, unsigned rounds, bool sleeper)
 {
     wsr_engine *engine;
     assert_int_equal(wsr_engine_open(&engine, config), WSR_OK);
@@ -169,7 +183,7 @@ static unsigned rounds_slept(const wsr_config *config, unsigned rounds)
     assert_int_equal(wsr_poll(engine, ev, 4, 0), 0);
     unsigned slept = 0;
     for (unsigned i = 0; i < rounds; i++) {
-        struct waker waker = {engine, 3 * MS};
+        struct waker waker = {engine, sleeper ? (pid_t)syscall(SYS_gettid) : 0};
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, wake_later, &waker), 0);
         const long before = sleeps();
@@ -188,15 +202,15 @@ static void latency_looks_and_throughput_sleeps(void **state)
     wsr_config config = WSR_CONFIG_INIT;
     config.wait = WSR_WAIT_LATENCY;
     config.spin_ns = 5 * (uint64_t)SECOND;
-    assert_int_equal(rounds_slept(&config, 4), 0);
+    assert_int_equal(rounds_slept(&config, 4, false), 0);
     config.spin_ns = 1; /* over before it begins: then it blocks */
-    assert_int_equal(rounds_slept(&config, 4), 4);
+    assert_int_equal(rounds_slept(&config, 4, true), 4);
     config.wait = WSR_WAIT_THROUGHPUT;
     config.spin_ns = 5 * (uint64_t)SECOND;
-    assert_int_equal(rounds_slept(&config, 4), 4);
+    assert_int_equal(rounds_slept(&config, 4, true), 4);
     config.wait = WSR_WAIT_AUTO; /* knows nothing yet, and so it blocks */
     config.spin_ns = 0;
-    assert_int_equal(rounds_slept(&config, 1), 1);
+    assert_int_equal(rounds_slept(&config, 1, true), 1);
 }
 
 static void a_spin_ends_with_the_time_out(void **state)
