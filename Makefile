@@ -45,10 +45,11 @@ MODE_release := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDEN)
 MODE_debug := -Og -g3 -fno-omit-frame-pointer -DWSR_DEBUG=1 $(HARDEN)
 MODE_asan := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 MODE_tsan := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -fsanitize=thread
+MODE_valgrind := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -DWSR_VALGRIND=1
 MODE_fuzz := -O1 -fno-omit-frame-pointer -DWSR_DEBUG=1 -DWSR_FUZZ=1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 MODE_coverage := -O0 --coverage
 ifeq ($(origin MODE_$(MODE)),undefined)
-$(error MODE=$(MODE): choose release, debug, asan, tsan or coverage)
+$(error MODE=$(MODE): choose release, debug, asan, tsan, valgrind or coverage)
 endif
 SANITIZE := $(filter -fsanitize=% --coverage,$(MODE_$(MODE)))
 
@@ -82,6 +83,8 @@ SRC_TESTLIB := $(sort $(wildcard tests/lib/*.c))
 SRC_TESTS := $(sort $(wildcard tests/test_*.c))
 SRC_SIM := $(sort $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)))
 SRC_SIMTESTS := $(sort $(wildcard tests/sim_*.c))
+# Those that open an engine or a ring, on the kernel or on the fake one.
+SRC_INTEGRATION := $(shell grep -lE 'wsr_(engine|ring)_open' $(SRC_TESTS)) $(SRC_SIMTESTS)
 SRC_SIMMAIN := $(wildcard tests/sim/main.c)
 SRC_BENCHLIB := $(sort $(wildcard bench/lib/*.c))
 SRC_MICRO := $(sort $(wildcard bench/bench_*.c))
@@ -113,6 +116,7 @@ CLI := $(if $(wildcard tools/wsring.c),$(B)/wsring)
 EXAMPLES := $(call programs,tools/examples,examples,$(SRC_EXAMPLES))
 TESTS := $(call programs,tests,tests,$(SRC_TESTS))
 SIMTESTS := $(call programs,tests,tests,$(SRC_SIMTESTS))
+INTEGRATION := $(call programs,tests,tests,$(SRC_INTEGRATION))
 SIM := $(if $(SRC_SIMMAIN),$(B)/sim)
 MICRO := $(call programs,bench,bench,$(SRC_MICRO))
 BENCH := $(call programs,bench,bench,$(SRC_BENCH))
@@ -245,6 +249,23 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call ld_c,$(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(LIBS_SIM))
 
 sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel, and build/MODE/sim: worlds full of faults, by the million (sim --seed N --count K)
+
+valgrind: ## the tests that open an engine, under memcheck: every byte read has a value, none is lost (ten minutes)
+	@tools/setup.sh valgrind
+	+@$(INNER) MODE=valgrind integration-run
+
+tsan: ## the same tests with ThreadSanitizer: what threads share (resolvers, wakes, listeners) is ordered (three minutes)
+	@tools/setup.sh tsan
+	+@$(INNER) MODE=tsan integration-run
+
+integration-run: $(INTEGRATION) $(if $(filter valgrind,$(MODE)),$(B)/turns.so)
+	@TEST_SECONDS_MAX=$${TEST_SECONDS_MAX:-1800} tests/run $(B) $(INTEGRATION)
+
+# Put before each program by LD_PRELOAD.
+$(B)/turns.so: tests/preload/turns.c $(B)/.flags-c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(FLAGS_C) -shared $< -luring -o $@
 
 attack: all ## fifteen kinds of attack on wsring serve, and what a valid client saw meanwhile (loopback, about four minutes)
 	@tests/attack $(B) $(ARGS)
@@ -389,6 +410,6 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## this list
-	@echo 'make [TARGET] [MODE=release|debug|asan|tsan] [V=1] [WERROR=1] [CC=clang] [BUILD=dir]'
+	@echo 'make [TARGET] [MODE=release|debug|asan|tsan|valgrind] [V=1] [WERROR=1] [CC=clang] [BUILD=dir]'
 	@awk 'BEGIN { FS = ":[^#]*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile

@@ -569,7 +569,7 @@ static void test_scribble(void **state)
 #ifdef WSR_MARKS
     assert_false(wsr_mark_is_open(c.ptr) || wsr_mark_is_open(c.ptr + 511));
 #endif
-    wsr_mark_open(c.ptr, 1);
+    wsr_mark_filled(c.ptr, 1);
     assert_int_equal(c.ptr[0], 0xdb);
     wsr_ring_release(scene.ring, next.buffer);
     wsr_ring_close(scene.ring);

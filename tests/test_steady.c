@@ -34,7 +34,7 @@
 #define SANITIZED 1
 #endif
 #endif
-#if !defined(SANITIZED) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
+#if !defined(SANITIZED) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(WSR_VALGRIND))
 #define SANITIZED 1
 #endif
 

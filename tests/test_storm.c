@@ -26,6 +26,12 @@
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)
 
+#ifdef WSR_VALGRIND
+enum { SLOW = 1 }; /* the shape is another when everything takes thirty times as long: it is told, and nothing but it is not judged */
+#else
+enum { SLOW = 0 };
+#endif
+
 enum { ROUNDS_MAX = 10, CLIENTS_MAX = 2000, LEAVERS_MAX = 100, IN_FLIGHT = 4 };
 
 struct plan {
@@ -387,13 +393,13 @@ static double judge_shape(const struct storm *s, const struct storm_counts *seen
         if (degrees == 0)
             continue;
         printf("%s, attempt %u: chi-square %.1f, %u degrees of freedom, limit %.1f\n", what, k + 1, chi, degrees, limit);
-        if (chi >= limit)
+        if (chi >= limit && !SLOW)
             fail_msg("%s: attempt %u does not come as predicted", what, k + 1);
         sum += chi;
         *limit_sum += limit;
         judged++;
     }
-    assert_true(judged >= 2);
+    assert_true(judged >= 2 || SLOW);
     return sum;
 }
 

@@ -106,6 +106,9 @@ static int unwatch(void)
 static void polls_in_vain_cost_no_system_call(void **state)
 {
     (void)state;
+#ifdef WSR_VALGRIND
+    skip(); /* whose own system calls would be caught */
+#endif
     struct sigaction action = {.sa_handler = on_sigsys}, before;
     assert_int_equal(sigaction(SIGSYS, &action, &before), 0);
     if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &dispatch) != 0)
@@ -199,6 +202,9 @@ static unsigned rounds_slept(const wsr_config *config, unsigned rounds, bool sle
 static void latency_looks_and_throughput_sleeps(void **state)
 {
     (void)state;
+#ifdef WSR_VALGRIND
+    skip(); /* whose threads sleep while another runs */
+#endif
     wsr_config config = WSR_CONFIG_INIT;
     config.wait = WSR_WAIT_LATENCY;
     config.spin_ns = 5 * (uint64_t)SECOND;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/setup.sh - installs what is missing for one purpose, by name, with apt (and npm for peers that only npm has).
 #
-#   tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak
+#   tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak|tsan|valgrind
 #
 # It looks for what is really used (a command, a header, a module), not for packages, so a host that got them elsewhere is left
 # alone. When nothing is missing it changes nothing and needs neither root nor a network. `build` never pulls in what only tests
@@ -128,6 +128,20 @@ needs_soak()
     need gnuplot-nox has_command gnuplot
 }
 
+needs_tsan()
+{
+    needs_build
+    need libcmocka-dev has_header cmocka.h
+    need util-linux has_command setarch
+}
+
+needs_valgrind()
+{
+    needs_build
+    need libcmocka-dev has_header cmocka.h
+    need valgrind has_header valgrind/memcheck.h
+}
+
 needs_coverage()
 {
     needs_test
@@ -219,8 +233,8 @@ install_npm_peers()
 }
 
 case $purpose in
-build | test | bench | coverage | fuzz | lint | neon | netns | fresh | soak) ;;
-*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak" >&2; exit 2 ;;
+build | test | bench | coverage | fuzz | lint | neon | netns | fresh | soak | tsan | valgrind) ;;
+*) echo "usage: tools/setup.sh build|test|bench|coverage|fuzz|lint|neon|netns|fresh|soak|tsan|valgrind" >&2; exit 2 ;;
 esac
 
 changed=0

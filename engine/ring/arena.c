@@ -113,7 +113,7 @@ uint8_t *wsr_arena_take(struct wsr_arena *arena, unsigned buffer, int32_t res, b
     }
     assert(b->kernels && (uint32_t)res <= arena->buffer_bytes - b->filled);
     uint8_t *ptr = memory_of(arena, buffer) + b->filled;
-    wsr_mark_open(ptr, (size_t)res);
+    wsr_mark_filled(ptr, (size_t)res);
     b->filled += (uint32_t)res;
     b->holds++;
     if (!more)
