@@ -317,6 +317,15 @@ static long locked_kib(void)
     return kib;
 }
 
+/* What a ring had locked counts until the kernel has taken it apart, which it does in its own time once the ring is closed. */
+static int open_patiently(wsr_engine **engine, const wsr_config *config)
+{
+    int error;
+    while ((error = wsr_engine_open(engine, config)) == WSR_EURING_MEMLOCK)
+        usleep(1000);
+    return error;
+}
+
 /* 0 if all is well, else the line. */
 static int lock_in_child(void)
 {
@@ -326,7 +335,7 @@ static int lock_in_child(void)
     config.lock_memory = true;
     if (setrlimit(RLIMIT_MEMLOCK, &enough) != 0 || !drop_capability(CAP_IPC_LOCK))
         return __LINE__;
-    if (wsr_engine_open(&engine, &config) != WSR_OK)
+    if (open_patiently(&engine, &config) != WSR_OK)
         return __LINE__;
     if (locked_kib() < 1024) /* the default receive buffers */
         return __LINE__;
@@ -334,13 +343,13 @@ static int lock_in_child(void)
     if (locked_kib() != 0)
         return __LINE__;
     config.reserve_bytes = 8 * MIB;
-    if (wsr_engine_open(&engine, &config) != WSR_EMEMLOCK)
+    if (open_patiently(&engine, &config) != WSR_EMEMLOCK)
         return __LINE__;
     config.reserve_bytes = 0;
-    if (setrlimit(RLIMIT_MEMLOCK, &little) != 0 || wsr_engine_open(&engine, &config) != WSR_EMEMLOCK || locked_kib() != 0)
+    if (setrlimit(RLIMIT_MEMLOCK, &little) != 0 || open_patiently(&engine, &config) != WSR_EMEMLOCK || locked_kib() != 0)
         return __LINE__;
     config.lock_memory = false;
-    if (setrlimit(RLIMIT_MEMLOCK, &enough) != 0 || wsr_engine_open(&engine, &config) != WSR_OK)
+    if (setrlimit(RLIMIT_MEMLOCK, &enough) != 0 || open_patiently(&engine, &config) != WSR_OK)
         return __LINE__;
     wsr_engine_close(engine);
     return 0;
