@@ -308,7 +308,7 @@ static void fill(struct wsr_endpoint *ep, wsr_close_record *record, uint64_t now
     record->messages_undelivered = ep->dropped.messages;
     record->bytes_undelivered = ep->dropped.bytes;
     record->messages_unconfirmed = unconfirmed.messages;
-    record->lifetime_ns = ep->opened_ns != UINT64_MAX ? now_ns - ep->opened_ns : 0;
+    record->lifetime_ns = now_ns > ep->opened_ns ? now_ns - ep->opened_ns : 0; /* UINT64_MAX: there was no transport */
     record->round_trip_ns = ep->round_trip_ns;
     record->answer = wsr_refusal_show(ep);
 }
