@@ -17,7 +17,6 @@
 #include "lib/pair.h"
 #include "sim/sim.h"
 
-static struct certs certs;
 static wsr_tls *server_tls, *client_tls, *old_server_tls, *asking_server_tls, *showing_client_tls;
 
 static void with(struct pair_setup *s, wsr_tls *server, wsr_tls *client)
@@ -221,11 +220,11 @@ int main(int argc, char **argv)
 {
     if (!failing_ssl_use())
         return 1;
-    certs_make(&certs);
+    certs_make();
     const int code = open_contexts() ? sweep_main(argc, argv, stories, sizeof stories / sizeof stories[0]) : 1;
     wsr_tls *const all[] = {server_tls, old_server_tls, asking_server_tls, client_tls, showing_client_tls};
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
         wsr_tls_release(all[i]);
-    certs_remove(&certs);
+    certs_remove();
     return code;
 }

@@ -20,13 +20,12 @@
 #include "lib/rawtls.h"
 #include "sim/sim.h"
 
-static struct certs certs;
 static wsr_tls *server_tls;
 
 static int set_up(void **state)
 {
     (void)state;
-    certs_make(&certs);
+    certs_make();
     const wsr_tls_config config = {.size = sizeof config, .role = WSR_SERVER, .certificate = certs.server};
     return wsr_tls_open(&server_tls, &config, NULL, 0);
 }
@@ -35,7 +34,7 @@ static int tear_down(void **state)
 {
     (void)state;
     wsr_tls_release(server_tls);
-    certs_remove(&certs);
+    certs_remove();
     return 0;
 }
 

@@ -27,22 +27,6 @@
 
 enum { SEEN_MAX = 64, TRIES_MAX = 100000 };
 
-static struct certs certs;
-
-static int set_up(void **state)
-{
-    (void)state;
-    certs_make(&certs);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    certs_remove(&certs);
-    return 0;
-}
-
 /* A message, or a piece of one, as it was delivered. */
 struct seen {
     unsigned flags;
@@ -114,10 +98,9 @@ static int open_engine(struct world *w, const wsr_config *config, bool stamps, b
     w->cap = SEEN_MAX;
     assert_int_equal(wsr_engine_open(&w->engine, config), WSR_OK);
     if (tls) {
-        const wsr_tls_config server = {.size = sizeof server, .role = WSR_SERVER, .certificate = certs.server};
-        const wsr_tls_config client = {.size = sizeof client, .role = WSR_CLIENT, .trust = certs.ca};
-        assert_int_equal(wsr_tls_open(&w->server_tls, &server, NULL, 0), WSR_OK);
-        assert_int_equal(wsr_tls_open(&w->client_tls, &client, NULL, 0), WSR_OK);
+        const wsr_tls_config server = certs_server(), client = certs_client();
+        w->server_tls = certs_open(&server);
+        w->client_tls = certs_open(&client);
     }
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     listen.tls = w->server_tls;
@@ -454,5 +437,5 @@ int main(void)
         cmocka_unit_test(test_refused_where_it_cannot_be),
         cmocka_unit_test(test_clients_and_adopted_sockets),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, certs_set_up, certs_tear_down);
 }

@@ -19,22 +19,6 @@
 #define SECOND INT64_C(1000000000)
 #define SLICE(text) ((wsr_slice){(const uint8_t *)(text), strlen(text)})
 
-static struct certs certs;
-
-static int set_up(void **state)
-{
-    (void)state;
-    certs_make(&certs);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    certs_remove(&certs);
-    return 0;
-}
-
 /* One engine that is server and client at once, and what its polls have shown. */
 struct world {
     wsr_engine *engine;
@@ -115,23 +99,14 @@ static bool both_closed(const struct world *w)
     return w->closed >= 2;
 }
 
-static wsr_tls *open_tls(const wsr_tls_config *config)
-{
-    wsr_tls *tls = NULL;
-    char why[256];
-    if (wsr_tls_open(&tls, config, why, sizeof why) != WSR_OK)
-        fail_msg("wsr_tls_open: %s", why);
-    return tls;
-}
-
 /* server, client: with role set. */
 static void open_world(struct world *w, const wsr_tls_config *server, const wsr_tls_config *client)
 {
     memset(w, 0, sizeof *w);
     wsr_config config = WSR_CONFIG_INIT;
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
-    w->server_tls = open_tls(server);
-    w->client_tls = open_tls(client);
+    w->server_tls = certs_open(server);
+    w->client_tls = certs_open(client);
     assert_int_equal(wsr_engine_open(&w->engine, &config), WSR_OK);
     listen.user = &w->server;
     listen.tls = w->server_tls;
@@ -158,16 +133,6 @@ static void dial(struct world *w, const char *host)
     assert_int_equal(wsr_connect(w->engine, &connect, &w->client), WSR_OK);
 }
 
-static wsr_tls_config server_config(const char *certificate)
-{
-    return (wsr_tls_config){.size = sizeof(wsr_tls_config), .role = WSR_SERVER, .certificate = certificate};
-}
-
-static wsr_tls_config client_config(const char *trust)
-{
-    return (wsr_tls_config){.size = sizeof(wsr_tls_config), .role = WSR_CLIENT, .trust = trust};
-}
-
 /* ---- the happy path ---- */
 
 static bool echoed(const struct world *w)
@@ -178,7 +143,7 @@ static bool echoed(const struct world *w)
 static void test_says_hello_and_goodbye(void **state)
 {
     (void)state;
-    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    wsr_tls_config server = certs_server(), client = certs_client();
     struct world w;
     open_world(&w, &server, &client);
     w.echo = true;
@@ -214,7 +179,7 @@ static bool enough(const struct world *w)
 
 static void open_simple(struct world *w)
 {
-    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    wsr_tls_config server = certs_server(), client = certs_client();
     open_world(w, &server, &client);
     dial(w, "localhost");
     assert_true(poll_until(w, both_open));
@@ -304,7 +269,9 @@ static void test_refusals_say_why(void **state)
         {certs.server, NULL, "localhost", "the certificate's issuer is not trusted: it is not known here, or a certificate between it and a root was not sent", 48},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        wsr_tls_config server = server_config(cases[i].certificate), client = client_config(cases[i].trust);
+        wsr_tls_config server = certs_server(), client = certs_client();
+        server.certificate = cases[i].certificate;
+        client.trust = cases[i].trust;
         struct world w;
         open_world(&w, &server, &client);
         dial(&w, cases[i].host);
@@ -326,7 +293,7 @@ static void test_refusals_say_why(void **state)
 static void test_the_engines_own_verifies(void **state)
 {
     (void)state;
-    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    wsr_tls_config server = certs_server(), client = certs_client();
     struct world w;
     open_world(&w, &server, &client);
     wsr_tls_release(w.client_tls);
@@ -343,7 +310,7 @@ static void test_the_engines_own_verifies(void **state)
 static void test_roles_do_not_mix(void **state)
 {
     (void)state;
-    wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+    wsr_tls_config server = certs_server(), client = certs_client();
     struct world w;
     open_world(&w, &server, &client);
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
@@ -410,7 +377,7 @@ static void test_a_certificate_follows_no_redirect_elsewhere(void **state)
 {
     (void)state;
     for (unsigned tls13 = 0; tls13 < 2; tls13++) {
-        wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+        wsr_tls_config server = certs_server(), client = certs_client();
         server.trust = certs.ca; /* asks for a certificate */
         client.certificate = certs.client;
         client.ciphersuites = tls13 ? NULL : "";
@@ -453,7 +420,8 @@ static void test_reload_drops_nobody(void **state)
     char path[200];
     snprintf(path, sizeof path, "%s/live.pem", certs.folder);
     certs_copy(certs.server, path);
-    wsr_tls_config server = server_config(path), client = client_config(certs.ca);
+    wsr_tls_config server = certs_server(), client = certs_client();
+    server.certificate = path;
     client.no_resumption = true;
     struct world w;
     open_world(&w, &server, &client);
@@ -526,7 +494,7 @@ static void test_resumption_is_measured(void **state)
     double full_us, resumed_us;
     for (unsigned tls13 = 0; tls13 < 2; tls13++) {
         struct world w;
-        wsr_tls_config server = server_config(certs.server), client = client_config(certs.ca);
+        wsr_tls_config server = certs_server(), client = certs_client();
         client.ciphersuites = tls13 ? NULL : "";
         client.no_resumption = true;
         open_world(&w, &server, &client);
@@ -556,5 +524,5 @@ int main(void)
         cmocka_unit_test(test_reload_drops_nobody),
         cmocka_unit_test(test_resumption_is_measured),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, certs_set_up, certs_tear_down);
 }

@@ -16,22 +16,6 @@
 #include "lib/failing.h"
 #include "tls/session.h"
 
-static struct certs certs;
-
-static int set_up(void **state)
-{
-    (void)state;
-    certs_make(&certs);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    certs_remove(&certs);
-    return 0;
-}
-
 static void move(struct wsr_pool *pool, struct wsr_tls_session *from, struct wsr_tls_session *to, size_t *got)
 {
     struct wsr_chunk *out = wsr_tls_output(from);
@@ -164,5 +148,5 @@ int main(void)
     };
     if (!failing_ssl_use())
         return 1;
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, certs_set_up, certs_tear_down);
 }

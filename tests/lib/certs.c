@@ -12,6 +12,8 @@
 
 #define DAY 86400L
 
+struct certs certs;
+
 struct cert {
     X509 *certificate;
     EVP_PKEY *key;
@@ -93,29 +95,29 @@ static void issue(char path[160], const char *folder, const char *name, const st
     drop(&cert);
 }
 
-void certs_make(struct certs *certs)
+void certs_make(void)
 {
     static const char names[] = "DNS:localhost,DNS:*.wild.test,IP:127.0.0.1,IP:::1";
     const char *tmp = getenv("TMPDIR");
-    snprintf(certs->folder, sizeof certs->folder, "%s/wsring-certs-XXXXXX", tmp != NULL && strlen(tmp) < 80 ? tmp : "/tmp");
-    need(mkdtemp(certs->folder) != NULL, certs->folder);
-    const char *folder = certs->folder;
+    snprintf(certs.folder, sizeof certs.folder, "%s/wsring-certs-XXXXXX", tmp != NULL && strlen(tmp) < 80 ? tmp : "/tmp");
+    need(mkdtemp(certs.folder) != NULL, certs.folder);
+    const char *folder = certs.folder;
     struct cert ca = make(NULL, "wsring test root", NULL, -DAY, 365 * DAY);
     struct cert other = make(NULL, "another root", NULL, -DAY, 365 * DAY);
     struct cert between = make(&ca, "wsring test authority", NULL, -DAY, 365 * DAY);
-    write_pem(certs->ca, folder, "ca", &ca, NULL, false);
-    write_pem(certs->other_ca, folder, "other-ca", &other, NULL, false);
-    issue(certs->server, folder, "server", &between, &between, "server", names, -DAY, 30 * DAY);
-    issue(certs->server2, folder, "server2", &between, &between, "server 2", names, -DAY, 30 * DAY);
-    issue(certs->expired, folder, "expired", &ca, NULL, "expired", names, -30 * DAY, -DAY);
-    issue(certs->early, folder, "early", &ca, NULL, "early", names, DAY, 30 * DAY);
-    issue(certs->wrong, folder, "wrong", &ca, NULL, "wrong", "DNS:elsewhere.test,IP:192.0.2.1", -DAY, 30 * DAY);
-    issue(certs->cn_only, folder, "cn-only", &ca, NULL, "localhost", "", -DAY, 30 * DAY);
-    issue(certs->self, folder, "self", NULL, NULL, "self", names, -DAY, 30 * DAY);
-    issue(certs->untrusted, folder, "untrusted", &other, NULL, "untrusted", names, -DAY, 30 * DAY);
-    issue(certs->client, folder, "client", &ca, NULL, "client", "DNS:client.test", -DAY, 30 * DAY);
+    write_pem(certs.ca, folder, "ca", &ca, NULL, false);
+    write_pem(certs.other_ca, folder, "other-ca", &other, NULL, false);
+    issue(certs.server, folder, "server", &between, &between, "server", names, -DAY, 30 * DAY);
+    issue(certs.server2, folder, "server2", &between, &between, "server 2", names, -DAY, 30 * DAY);
+    issue(certs.expired, folder, "expired", &ca, NULL, "expired", names, -30 * DAY, -DAY);
+    issue(certs.early, folder, "early", &ca, NULL, "early", names, DAY, 30 * DAY);
+    issue(certs.wrong, folder, "wrong", &ca, NULL, "wrong", "DNS:elsewhere.test,IP:192.0.2.1", -DAY, 30 * DAY);
+    issue(certs.cn_only, folder, "cn-only", &ca, NULL, "localhost", "", -DAY, 30 * DAY);
+    issue(certs.self, folder, "self", NULL, NULL, "self", names, -DAY, 30 * DAY);
+    issue(certs.untrusted, folder, "untrusted", &other, NULL, "untrusted", names, -DAY, 30 * DAY);
+    issue(certs.client, folder, "client", &ca, NULL, "client", "DNS:client.test", -DAY, 30 * DAY);
     struct cert bare = {NULL, EVP_EC_gen("P-256")};
-    write_pem(certs->key_only, folder, "key-only", &bare, NULL, true);
+    write_pem(certs.key_only, folder, "key-only", &bare, NULL, true);
     drop(&bare);
     drop(&between);
     drop(&other);
@@ -134,11 +136,43 @@ void certs_copy(const char *from, const char *to)
     need(file != NULL && fwrite(room, 1, n, file) == n && fclose(file) == 0 && rename(aside, to) == 0, to);
 }
 
-void certs_remove(struct certs *certs)
+void certs_remove(void)
 {
-    const char *const paths[] = {certs->ca, certs->other_ca, certs->server, certs->server2, certs->expired, certs->early, certs->wrong,
-                                 certs->cn_only, certs->self, certs->untrusted, certs->client, certs->key_only};
+    const char *const paths[] = {certs.ca, certs.other_ca, certs.server, certs.server2, certs.expired, certs.early, certs.wrong,
+                                 certs.cn_only, certs.self, certs.untrusted, certs.client, certs.key_only};
     for (unsigned i = 0; i < sizeof paths / sizeof paths[0]; i++)
         unlink(paths[i]);
-    rmdir(certs->folder);
+    rmdir(certs.folder);
+}
+
+int certs_set_up(void **state)
+{
+    (void)state;
+    certs_make();
+    return 0;
+}
+
+int certs_tear_down(void **state)
+{
+    (void)state;
+    certs_remove();
+    return 0;
+}
+
+wsr_tls_config certs_server(void)
+{
+    return (wsr_tls_config){.size = sizeof(wsr_tls_config), .role = WSR_SERVER, .certificate = certs.server};
+}
+
+wsr_tls_config certs_client(void)
+{
+    return (wsr_tls_config){.size = sizeof(wsr_tls_config), .role = WSR_CLIENT, .trust = certs.ca};
+}
+
+wsr_tls *certs_open(const wsr_tls_config *config)
+{
+    wsr_tls *tls = NULL;
+    char why[256];
+    need(wsr_tls_open(&tls, config, why, sizeof why) == WSR_OK, why);
+    return tls;
 }

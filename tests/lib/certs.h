@@ -6,6 +6,7 @@
 #define TESTS_LIB_CERTS_H
 
 #include <stdbool.h>
+#include <wsring/tls.h>
 
 /* Paths in a folder of its own under TMPDIR. */
 struct certs {
@@ -23,9 +24,21 @@ struct certs {
     char key_only[160];           /* a key of nobody's */
 };
 
-void certs_make(struct certs *certs);
+/* Those of the program, from certs_make to certs_remove; set_up and tear_down are these, as fixtures of cmocka_run_group_tests. */
+extern struct certs certs;
+void certs_make(void);
+void certs_remove(void);
+int certs_set_up(void **state);
+int certs_tear_down(void **state);
+
+/* A server with certs.server; a client that trusts certs.ca. */
+wsr_tls_config certs_server(void);
+wsr_tls_config certs_client(void);
+
+/* wsr_tls_open, which must succeed. */
+wsr_tls *certs_open(const wsr_tls_config *config);
+
 /* Copies a file over another one, as whoever renews a certificate does. */
 void certs_copy(const char *from, const char *to);
-void certs_remove(struct certs *certs);
 
 #endif
