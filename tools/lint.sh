@@ -25,9 +25,10 @@ export -f isa_flags
 
 # shellcheck disable=SC2086,SC2046 # flags are words
 tidy_one() { clang-tidy --quiet "$1" -- $FLAGS $(isa_flags "$1") 2>/dev/null; }
-# gcc 12 reports memory that a list took over as leaked; LeakSanitizer sees what really leaks.
+# gcc 12 reports memory that a list took over as leaked; LeakSanitizer sees what really leaks. And it follows every look into what may
+# stand beside an endpoint (proto/aside.h) to where nothing does, though the caller knows that it is there; clang's, in tidy_one, does not.
 # shellcheck disable=SC2086,SC2046
-analyze_one() { gcc $FLAGS $(isa_flags "$1") -O2 -fanalyzer -Wno-analyzer-malloc-leak -fdiagnostics-path-format=none -Wall -Wextra -Werror -c "$1" -o /dev/null 2>&1; }
+analyze_one() { gcc $FLAGS $(isa_flags "$1") -O2 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-dereference -fdiagnostics-path-format=none -Wall -Wextra -Werror -c "$1" -o /dev/null 2>&1; }
 export -f tidy_one analyze_one
 
 # each NAME FUNCTION: over all files, as many at once as there are cores.
