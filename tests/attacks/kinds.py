@@ -177,15 +177,16 @@ def half_open(server, seconds, scale):
     return f"{len(peers)} peers that answer nothing, {len(peers) - left} let go by then"
 
 
-def resets(server, seconds, scale):
-    request = REQUEST.encode() + b"\r\n"
-    states = [b"", request[:40], request, request + frame(0x82, b"abc"), request + frame(0x82, b"abcdef")[:7], request + frame(0x01, b"ab"),
-              request + frame(0x88, b"\x03\xe8"), request + frame(0x82, bytes(200000)), request + frame(0x89) * 1000, request + b"\xff" * 20]
-    n, until = 0, time.monotonic() + seconds
+def reset_in(port, seconds, states):
+    """One state after the other, (bytes sent, bytes sent inside TLS or None), then a reset; in every second round behind an answer."""
+    tls, n, until = any_server(), 0, time.monotonic() + seconds
     while time.monotonic() < until:
-        s = connect(server.port)
+        s, (plain, inside) = connect(port), states[n % len(states)]
         try:
-            s.sendall(states[n % len(states)])
+            s.sendall(plain)
+            if inside is not None:
+                s = tls.wrap_socket(s)
+                s.sendall(inside)
             if n // len(states) % 2 == 0:
                 s.settimeout(0.01)
                 s.recv(100)
@@ -196,27 +197,18 @@ def resets(server, seconds, scale):
     return f"{n} resets in {len(states)} states"
 
 
+def resets(server, seconds, scale):
+    request = REQUEST.encode() + b"\r\n"
+    states = [b"", request[:40], request, request + frame(0x82, b"abc"), request + frame(0x82, b"abcdef")[:7], request + frame(0x01, b"ab"),
+              request + frame(0x88, b"\x03\xe8"), request + frame(0x82, bytes(200000)), request + frame(0x89) * 1000, request + b"\xff" * 20]
+    return reset_in(server.port, seconds, [(state, None) for state in states])
+
+
 def tls_resets(server, seconds, scale):
-    request, first, tls = REQUEST.encode() + b"\r\n", hello(), any_server()
-    before = [b"", first[:7], first[:60], first]  # the handshake; behind it, what is sent inside:
+    request, first = REQUEST.encode() + b"\r\n", hello()
     inside = [b"", request[:40], request, request + frame(0x82, b"abcdef")[:7], request + frame(0x82, bytes(200000)), request + frame(0x88, b"\x03\xe8")]
-    n, until = 0, time.monotonic() + seconds
-    while time.monotonic() < until:
-        s, state = connect(server.port), n % (len(before) + len(inside))
-        try:
-            if state < len(before):
-                s.sendall(before[state])
-            else:
-                s = tls.wrap_socket(s)
-                s.sendall(inside[state - len(before)])
-            if n // (len(before) + len(inside)) % 2 == 0:
-                s.settimeout(0.01)
-                s.recv(100)
-        except OSError:
-            pass
-        reset(s)
-        n += 1
-    return f"{n} resets in {len(before) + len(inside)} states of TLS"
+    states = [(state, None) for state in (b"", first[:7], first[:60], first)] + [(b"", state) for state in inside]
+    return reset_in(server.port, seconds, states) + " of TLS"
 
 
 def unread_flights(server, seconds, scale):

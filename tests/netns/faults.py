@@ -190,34 +190,28 @@ def hole_large(w):
     w.outage(lambda: w.net.hole("both"))
 
 
+def forget(w, host, ports, to_peer):
+    """A host forgets its connections, and the resets that say so are lost: the peer knows nothing of it."""
+    w.net.rule(f"{to_peer} tcp flags & rst == rst drop")
+    w.check(host.kill_sockets(ports) > 0, "ss -K killed nothing")
+
+
 def server_forgets(w):
     "half-open: the server's host forgot"
     w.open_all()
-
-    def forget():
-        w.net.rule(f"{net.TO_CLIENT} tcp flags & rst == rst drop")
-        w.check(w.net.server.kill_sockets(f"sport = {net.PORT}") > 0, "ss -K killed nothing")
-    w.outage(forget, client=RESET, server=RESET, heal_first=True)
+    w.outage(lambda: forget(w, w.net.server, f"sport = {net.PORT}", net.TO_CLIENT), client=RESET, server=RESET, heal_first=True)
 
 
 def server_forgets_silently(w):
     "half-open: and its resets are lost"
     w.open_all()
-
-    def forget():
-        w.net.rule(f"{net.TO_CLIENT} tcp flags & rst == rst drop")
-        w.check(w.net.server.kill_sockets(f"sport = {net.PORT}") > 0, "ss -K killed nothing")
-    w.outage(forget, server=RESET)
+    w.outage(lambda: forget(w, w.net.server, f"sport = {net.PORT}", net.TO_CLIENT), server=RESET)
 
 
 def client_forgets_silently(w):
     "half-open: the client's host forgot"
     w.open_all()
-
-    def forget():
-        w.net.rule(f"{net.TO_SERVER} tcp flags & rst == rst drop")
-        w.check(w.net.client.kill_sockets(f"dport = {net.PORT}") > 0, "ss -K killed nothing")
-    w.outage(forget, client=RESET)
+    w.outage(lambda: forget(w, w.net.client, f"dport = {net.PORT}", net.TO_SERVER), client=RESET)
 
 
 # ---- resets, in every phase ----
