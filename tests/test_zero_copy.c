@@ -191,15 +191,22 @@ static void fill(struct host *host, unsigned n)
     turn(host, 0);
 }
 
+/* An engine with a peer that has not read yet, and more for it than the kernel takes. */
+static int open_stalled(struct host *host)
+{
+    host_open(host, 0, NULL);
+    const int fd = connect_raw(host);
+    fill(host, 20);
+    assert_true(host->engine->flights.in_use > 0);
+    return fd;
+}
+
 /* What was sent and not acknowledged is still ours to keep; once it was read, nothing is. */
 static void memory_is_held_until_the_peer_has_it(void **state)
 {
     (void)state;
     struct host host;
-    host_open(&host, 0, NULL);
-    const int fd = connect_raw(&host);
-    fill(&host, 20);
-    assert_true(host.engine->flights.in_use > 0);
+    const int fd = open_stalled(&host);
     assert_true(host.engine->env.pool.out_bytes >= (size_t)20 * LEN_MAX); /* some of it was sent, but all is needed */
     static uint8_t bytes[1 << 16];
     size_t got = 0;
@@ -222,10 +229,7 @@ static void closing_does_not_wait_for_who_does_not_read(void **state)
 {
     (void)state;
     struct host host;
-    host_open(&host, 0, NULL);
-    const int fd = connect_raw(&host);
-    fill(&host, 20);
-    assert_true(host.engine->flights.in_use > 0);
+    const int fd = open_stalled(&host);
     host_close(&host); /* with all memory back: it was cut off, or that would be missing */
     close(fd);
 }
@@ -235,9 +239,7 @@ static void an_abort_lets_go(void **state)
 {
     (void)state;
     struct host host;
-    host_open(&host, 0, NULL);
-    const int fd = connect_raw(&host);
-    fill(&host, 20);
+    const int fd = open_stalled(&host);
     assert_int_equal(wsr_abort(host.engine, host.server), WSR_OK);
     until(&host, &host.closed, 1);
     while (host.engine->flights.in_use > 0)

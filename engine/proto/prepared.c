@@ -71,10 +71,21 @@ void wsr_prepared_release(struct wsr_prepared *prepared)
     wsr_pool_put(pool, prepared->memory);
 }
 
-/* The message as compressed for this endpoint and its like; the first of them has it made. NULL: not to be had, but for it alone. */
-static const struct wsr_made *deflated_for(struct wsr_prepared *prepared, struct wsr_endpoint *ep)
+/* As endpoints like this one have it compressed; made->chunk stays NULL where it would be no smaller. */
+static int make_deflated(struct wsr_made *made, const struct wsr_prepared *prepared, struct wsr_endpoint *ep)
 {
-    const struct wsr_permessage *deflate = wsr_permessage_of(ep);
+    struct wsr_chunk *deflated;
+    wsr_permessage_deflate(ep, prepared->payload, &deflated);
+    if (deflated == NULL)
+        return WSR_OK;
+    const int error = make_frame(made, &prepared->env->pool, first_byte(prepared->opcode, WSR_RSV1), (wsr_slice){deflated->data, deflated->len});
+    wsr_permessage_sent(ep, deflated, error == WSR_OK);
+    return error;
+}
+
+/* The same for all of its kind: the first of them has it made. NULL: not to be had, but for it alone. */
+static const struct wsr_made *deflated_for(struct wsr_prepared *prepared, struct wsr_endpoint *ep, const struct wsr_permessage *deflate)
+{
     const uint8_t level = deflate->level, window_bits = (uint8_t)deflate->send.window_bits;
     unsigned i = 0;
     while (i < prepared->deflated_n && (prepared->deflated[i].level != level || prepared->deflated[i].window_bits != window_bits))
@@ -83,14 +94,7 @@ static const struct wsr_made *deflated_for(struct wsr_prepared *prepared, struct
         return NULL;
     struct wsr_made *made = &prepared->deflated[i].made;
     if (i == prepared->deflated_n) {
-        struct wsr_chunk *deflated;
-        wsr_permessage_deflate(ep, prepared->payload, &deflated);
-        int error = WSR_OK;
-        if (deflated != NULL) {
-            error = make_frame(made, &prepared->env->pool, first_byte(prepared->opcode, WSR_RSV1), (wsr_slice){deflated->data, deflated->len});
-            wsr_permessage_sent(ep, deflated, error == WSR_OK);
-        }
-        if (error < 0)
+        if (make_deflated(made, prepared, ep) < 0)
             return NULL;
         prepared->deflated[i].level = level;
         prepared->deflated[i].window_bits = window_bits;
@@ -109,7 +113,7 @@ static const struct wsr_made *frame_for(struct wsr_prepared *prepared, struct ws
                           prepared->payload.len >= deflate->threshold_bytes;
     if (!deflates)
         return &prepared->plain;
-    return deflate->send.takeover ? NULL : deflated_for(prepared, ep);
+    return deflate->send.takeover ? NULL : deflated_for(prepared, ep, deflate);
 }
 
 int wsr_endpoint_send_prepared(struct wsr_endpoint *ep, struct wsr_prepared *prepared)

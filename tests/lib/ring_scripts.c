@@ -625,6 +625,7 @@ const struct ring_script_row ring_scripts[] = {
     {"short cq", ring_script_short_cq},
     {"starved", ring_script_starved},
     {"holds", ring_script_holds},
+    {"zero copy", ring_script_zero_copy},
     {"enobufs", script_enobufs},
     {"cancel", script_cancel},
     {"cancel busy", script_cancel_busy},

@@ -17,6 +17,7 @@ ring_script ring_script_many_slices;
 ring_script ring_script_short_cq;
 ring_script ring_script_starved;
 ring_script ring_script_holds;
+ring_script ring_script_zero_copy;
 
 struct ring_script_row {
     const char *name;

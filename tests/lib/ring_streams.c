@@ -206,3 +206,100 @@ void ring_script_holds(const struct wsr_ring_config *config, uint64_t seed)
     struct transfer t = {.n = 5, .flow_bytes = 200000, .send_bytes_max = 9000, .slices_max = 4, .held_max = 10};
     run_transfer(&small, seed, &t);
 }
+
+/* ---- without copying ---- */
+
+static bool is_refusal(int32_t res)
+{
+    return res == -EOPNOTSUPP || res == -ENOMEM || res == -ENOBUFS;
+}
+
+/* One send behind the other, none waiting for what is still needed of those before: each ends once more than it is sent, if it is. */
+static void stream_zero_copy(struct stage *stage, int client, int server, const uint8_t *bytes, size_t total)
+{
+    size_t got = 0, sent = 0;
+    unsigned begun = 0, ended = 0;
+    bool under_way = false;
+    assert_int_equal(wsr_ring_receive(stage->ring, server, TAG(RECEIVE, 0), false), 0);
+    while (got < total || ended < begun) {
+        if (!under_way && sent < total) {
+            const size_t len = 1 + random_up_to(&stage->random, total - sent - 1), half = len / 2;
+            const wsr_slice slices[2] = {{bytes + sent, half > 0 ? half : len}, {bytes + sent + half, len - half}};
+            assert_int_equal(wsr_ring_send_zero_copy(stage->ring, client, TAG(SEND, begun++), slices, half > 0 ? 2 : 1), 0);
+            under_way = true;
+        }
+        const struct wsr_completion c = take(stage);
+        if (TAG_KIND(c.tag) == SEND) {
+            if (under_way && TAG_INDEX(c.tag) == begun - 1) {
+                assert_true(c.res > 0 || is_refusal(c.res));
+                sent += c.res > 0 ? (size_t)c.res : 0;
+                under_way = false;
+            } else {
+                assert_int_equal(c.flags, 0); /* its last */
+            }
+            ended += (c.flags & WSR_COMPLETION_MORE) == 0;
+            continue;
+        }
+        if ((c.flags & WSR_COMPLETION_BYTES) != 0) {
+            pattern_check(c.ptr, 1, got, (size_t)c.res);
+            got += (size_t)c.res;
+            wsr_ring_release(stage->ring, c.buffer);
+        } else {
+            assert_int_equal(c.res, -ENOBUFS);
+        }
+        if ((c.flags & WSR_COMPLETION_MORE) == 0)
+            assert_int_equal(wsr_ring_receive(stage->ring, server, TAG(RECEIVE, 0), c.res < 0), 0);
+    }
+}
+
+/* A peer that does not read, and a cancel: that ends the send, but not what is needed of it; a reset does. */
+static void cancel_zero_copy(struct stage *stage, const uint8_t *bytes)
+{
+    int client, server;
+    make_only_pair(stage, &client, &server);
+    const wsr_slice slice = {bytes, ring_scripts_flood_bytes};
+    assert_int_equal(wsr_ring_send_zero_copy(stage->ring, client, TAG(SEND, 0), &slice, 1), 0);
+    assert_int_equal(wsr_ring_wait(stage->ring, 20 * MILLISECOND), 0);
+    assert_int_equal(wsr_ring_cancel(stage->ring, TAG(SEND, 0), TAG(CANCEL, 1)), 0);
+    bool cancelled = false, sent = false, ended = false;
+    while (!cancelled || !sent) {
+        const struct wsr_completion c = take(stage);
+        if (c.tag == TAG(CANCEL, 1)) {
+            cancelled = true;
+            continue;
+        }
+        assert_int_equal(c.tag, TAG(SEND, 0));
+        assert_false(ended);
+        assert_true(sent || c.res == -ECANCELED || is_refusal(c.res) || (c.res > 0 && (size_t)c.res < slice.len));
+        sent = true;
+        ended = (c.flags & WSR_COMPLETION_MORE) == 0;
+    }
+    wsr_sys_reset(client);
+    while (!ended) {
+        const struct wsr_completion c = take(stage);
+        assert_int_equal(c.tag, TAG(SEND, 0));
+        ended = (c.flags & WSR_COMPLETION_MORE) == 0;
+    }
+    wsr_sys_close(server);
+}
+
+void ring_script_zero_copy(const struct wsr_ring_config *config, uint64_t seed)
+{
+    struct wsr_ring_config with = *config;
+    with.zero_copy = true;
+    struct stage stage;
+    stage_open(&stage, &with, seed);
+    const size_t total = 400000, most = total > ring_scripts_flood_bytes ? total : ring_scripts_flood_bytes;
+    uint8_t *bytes = malloc(most);
+    assert_non_null(bytes);
+    pattern_fill(bytes, 1, 0, most);
+    cancel_zero_copy(&stage, bytes);
+    int client, server;
+    make_only_pair(&stage, &client, &server);
+    stream_zero_copy(&stage, client, server, bytes, total);
+    assert_true(wsr_ring_close(stage.ring));
+    wsr_sys_close(client);
+    wsr_sys_close(server);
+    wsr_sys_close(stage.listener);
+    free(bytes);
+}
