@@ -133,7 +133,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-.PHONY: attack netns soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
+.PHONY: sweep attack netns soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
 	bench-echo bench-simd bench-frame bench-deflate bench-idle bench bench-net install uninstall clean help
 
 ##@ Build
@@ -249,6 +249,9 @@ $(B)/sim: $(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(B)/.sources $(B)/.flags-ld
 	$(call ld_c,$(call objects,$(SRC_SIMMAIN)) $(OBJ_SIM) $(LIBS_SIM))
 
 sim: $(SIMTESTS) $(SIM) ## the programs on the fake kernel, and build/MODE/sim: worlds full of faults, by the million (sim --seed N --count K)
+
+sweep: $(SIMTESTS) ## fifty stories in which each allocation, completion and call fails in its turn, and a table of how many there were; five minutes
+	@tests/sweep $(B)
 
 valgrind: ## the tests that open an engine, under memcheck: every byte read has a value, none is lost (ten minutes)
 	@tools/setup.sh valgrind

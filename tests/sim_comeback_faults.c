@@ -176,13 +176,6 @@ static bool begin(struct world *w)
     return w->conns_n == 1;
 }
 
-static uint64_t open_slots(const wsr_engine *engine)
-{
-    wsr_engine_statistics stats;
-    wsr_engine_stats(engine, &stats, sizeof stats);
-    return stats.open;
-}
-
 /* Open and talk; the server goes away and is back; the connection is succeeded; the application leaves. */
 static void play(struct world *w)
 {
@@ -203,7 +196,7 @@ static void play(struct world *w)
         w->open = false;
     }
     pass(w, 1500 * MS, true);
-    for (unsigned i = 0; i < 50 && open_slots(w->client) > 0; i++) {
+    for (unsigned i = 0; i < 50 && one_open_slots(w->client) > 0; i++) {
         for (unsigned k = 0; k < w->conns_n; k++)
             if (wsr_close(w->client, w->conns[k], 1000, SLICE("done")) == WSR_ENOMEM)
                 (void)!wsr_abort(w->client, w->conns[k]);
@@ -212,7 +205,7 @@ static void play(struct world *w)
     for (unsigned k = 0; k < w->conns_n; k++)
         if (w->closed[k] != 1)
             fail_msg("connection %u was closed %u times", k, w->closed[k]);
-    assert_int_equal(open_slots(w->client), 0);
+    assert_int_equal(one_open_slots(w->client), 0);
     pass(w, SECOND, false); /* the server reads what is there */
 }
 

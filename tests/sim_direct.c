@@ -117,13 +117,6 @@ static bool turn(struct world *w, wsr_engine *engine, void (*see)(struct world *
     return n > 0;
 }
 
-static uint64_t open_slots(const wsr_engine *engine)
-{
-    wsr_engine_statistics stats;
-    wsr_engine_stats(engine, &stats, sizeof stats);
-    return stats.open;
-}
-
 static void begin(struct world *w)
 {
     memset(w, 0, sizeof *w);
@@ -154,7 +147,7 @@ static void begin(struct world *w)
 static void play(struct world *w)
 {
     const uint64_t end_ns = sim_now_ns() + 600 * SECOND;
-    while (open_slots(w->server) + open_slots(w->client) > 0) {
+    while (one_open_slots(w->server) + one_open_slots(w->client) > 0) {
         bool worked = turn(w, w->server, see_server);
         worked |= turn(w, w->client, see_client);
         if (w->paused != 0 && sim_chance(30)) {
@@ -164,7 +157,7 @@ static void play(struct world *w)
         if (!sim_advance() && !worked)
             sim_sleep(10 * MS);
         if (sim_now_ns() > end_ns)
-            fail_msg("no end: slots: server %u, client %u", (unsigned)open_slots(w->server), (unsigned)open_slots(w->client));
+            fail_msg("no end: slots: server %u, client %u", (unsigned)one_open_slots(w->server), (unsigned)one_open_slots(w->client));
     }
 }
 

@@ -35,6 +35,16 @@ static void large_buffers(struct pair_setup *s)
     s->server.sq_entries = s->client.sq_entries = 64;
 }
 
+static void without_copying(struct pair_setup *s)
+{
+    s->server.zero_copy_bytes = s->client.zero_copy_bytes = 1000;
+}
+
+static void with_stamps(struct pair_setup *s)
+{
+    s->listen.socket.receive_stamps = s->connect.socket.receive_stamps = true;
+}
+
 static void in_chunks(struct pair_setup *s)
 {
     s->server.limits.whole_bytes_max = 1000;
@@ -132,17 +142,6 @@ static void expect_every_other(const struct pair *p)
     assert_int_equal(refused, 2);
 }
 
-static void sends_elsewhere(struct pair *p, wsr_engine *engine, const wsr_event *ev)
-{
-    (void)p;
-    if (ev->type != WSR_EVENT_REQUEST)
-        return;
-    const int error = wsr_event_request(ev)->target.len == 1 ? wsr_refuse(engine, ev->conn, 307, "Location: /there\r\n", SLICE(""))
-                                                             : wsr_accept(engine, ev->conn, NULL, NULL);
-    if (error != WSR_OK)
-        (void)!wsr_abort(engine, ev->conn);
-}
-
 static void behind_a_balancer(struct pair_setup *s)
 {
     s->listen.proxy_protocol = true;
@@ -173,11 +172,6 @@ static void garbage_comes(struct pair *p)
 static void no_http_comes(struct pair *p)
 {
     pair_peer_says(p, "SSH-2.0-none\r\n\r\n", 16);
-}
-
-static bool peer_is_there(const struct pair *p)
-{
-    return p->peer != -2;
 }
 
 /* ---- time ---- */
@@ -343,14 +337,6 @@ static void comes_back(struct pair_setup *s)
     s->connect.reconnect = (wsr_reconnect){.on = true, .base_ns = 10 * MS, .cap_ns = 100 * MS, .attempts_max = 4, .elapsed_max_ns = 20 * SECOND, .handover_ns = 50 * MS};
 }
 
-static void cuts_the_first(struct pair *p, wsr_engine *engine, const wsr_event *ev)
-{
-    if (engine == p->server && ev->type == WSR_EVENT_OPEN && p->marks[0]++ == 0)
-        (void)!wsr_abort(engine, ev->conn);
-    if (engine == p->client && ev->type == WSR_EVENT_RECONNECTING)
-        p->clients[0].sent = p->clients[0].echoed; /* what was lost is sent again */
-}
-
 static void expect_two_openings(const struct pair *p)
 {
     assert_int_equal(p->marks[0], 2);
@@ -378,6 +364,9 @@ static const struct sweep_story stories[] = {
     {"echo in whole buffers", STORY(.clients = 2, .messages = 3, .bytes = 2500, .set_up = without_incremental), .wild = 2},
     {"echo as guests of a loop", STORY(.clients = 2, .messages = 2, .bytes = 2500, .begun = as_guests), .wild = 2},
     {"echo by reference", STORY(.clients = 1, .messages = 2, .bytes = 70000, .forwards = true, .set_up = large_buffers)},
+    {"a message prepared for many", STORY(.clients = 3, .messages = 2, .bytes = 2500, .prepares = true), .wild = 2},
+    {"sends without copying", STORY(.clients = 2, .messages = 2, .bytes = 2500, .set_up = without_copying), .wild = 2},
+    {"receive stamps", STORY(.clients = 2, .messages = 2, .bytes = 2500, .set_up = with_stamps), .wild = 2},
     {"fragments", STORY(.clients = 2, .messages = 3, .bytes = 2500, .fragment_bytes = 1000), .wild = 2},
     {"chunks", STORY(.clients = 2, .messages = 2, .bytes = 9000, .replies = true, .set_up = in_chunks), .wild = 2},
     {"backpressure", STORY(.clients = 2, .messages = 3, .bytes = 3000, .set_up = small_outbox, .see = notes_writable, .calm = expect_writable), .wild = 2},
@@ -391,16 +380,16 @@ static const struct sweep_story stories[] = {
     {"deflate by level", STORY(.clients = 2, .messages = 3, .bytes = 2500, .set_up = by_level), .wild = 1},
     {"deflate in chunks", STORY(.clients = 2, .messages = 2, .bytes = 9000, .replies = true, .set_up = compressed_in_chunks), .wild = 1},
     {"upgrades by hand", STORY(.clients = 4, .messages = 1, .bytes = 100, .loses = true, .set_up = by_hand, .see = lets_every_other_in, .calm = expect_every_other)},
-    {"redirect", STORY(.clients = 2, .messages = 1, .bytes = 100, .set_up = by_hand, .see = sends_elsewhere)},
-    {"PROXY preface", STORY(.messages = 1, .end = PAIR_ELSEWHERE, .set_up = behind_a_balancer, .turn = a_balancer_speaks, .waits = peer_is_there, .calm = expect_served), .wild = 2},
-    {"a peer that breaks the protocol", STORY(.clients = 1, .messages = 1, .bytes = 100, .turn = garbage_comes, .waits = peer_is_there)},
-    {"a peer that speaks no HTTP", STORY(.clients = 1, .messages = 1, .bytes = 100, .turn = no_http_comes, .waits = peer_is_there)},
-    {"pings, and a dead peer", STORY(.clients = 1, .messages = 1, .bytes = 100, .end = PAIR_ELSEWHERE, .set_up = impatient, .turn = silence, .waits = peer_is_there)},
+    {"redirect", STORY(.clients = 2, .messages = 1, .bytes = 100, .set_up = by_hand, .see = pair_sends_elsewhere)},
+    {"PROXY preface", STORY(.messages = 1, .end = PAIR_ELSEWHERE, .set_up = behind_a_balancer, .turn = a_balancer_speaks, .waits = pair_peer_is_there, .calm = expect_served), .wild = 2},
+    {"a peer that breaks the protocol", STORY(.clients = 1, .messages = 1, .bytes = 100, .turn = garbage_comes, .waits = pair_peer_is_there)},
+    {"a peer that speaks no HTTP", STORY(.clients = 1, .messages = 1, .bytes = 100, .turn = no_http_comes, .waits = pair_peer_is_there)},
+    {"pings, and a dead peer", STORY(.clients = 1, .messages = 1, .bytes = 100, .end = PAIR_ELSEWHERE, .set_up = impatient, .turn = silence, .waits = pair_peer_is_there)},
     {"drain", STORY(.clients = 3, .messages = 2, .bytes = 2500, .end = PAIR_ELSEWHERE, .leaves = true, .turn = drains_when_settled, .waits = not_drained), .wild = 2},
     {"reload", STORY(.clients = 2, .messages = 1, .bytes = 100, .end = PAIR_ELSEWHERE, .leaves = true, .set_up = shared_port, .turn = hands_over, .waits = not_handed_over)},
     {"adopted descriptors", STORY(.messages = 1, .bytes = 100, .set_up = adopt_only, .begun = adopts, .calm = expect_both_adopted), .wild = 2},
     {"shedding", STORY(.clients = 4, .messages = 0, .end = PAIR_ELSEWHERE, .loses = true, .set_up = short_of_memory, .see = floods, .turn = ends_the_flood, .calm = expect_some_let_go)},
-    {"coming back", STORY(.clients = 1, .messages = 1, .bytes = 100, .loses = true, .set_up = comes_back, .see = cuts_the_first, .calm = expect_two_openings)},
+    {"coming back", STORY(.clients = 1, .messages = 1, .bytes = 100, .loses = true, .set_up = comes_back, .see = pair_cuts_the_first, .calm = expect_two_openings)},
     {"succession", STORY(.clients = 1, .messages = 1, .bytes = 100, .end = PAIR_ELSEWHERE, .set_up = comes_back, .see = is_succeeded, .turn = stays_for_two_seconds), .wild = 1},
 };
 

@@ -92,17 +92,6 @@ static void dials(struct pair_setup *s)
     sim_place("10.0.0.1", 20 * SECOND, 0);
 }
 
-static void sends_elsewhere(struct pair *p, wsr_engine *engine, const wsr_event *ev)
-{
-    (void)p;
-    if (ev->type != WSR_EVENT_REQUEST)
-        return;
-    const int error = wsr_event_request(ev)->target.len == 1 ? wsr_refuse(engine, ev->conn, 307, "Location: /there\r\n", SLICE(""))
-                                                             : wsr_accept(engine, ev->conn, NULL, NULL);
-    if (error != WSR_OK)
-        (void)!wsr_abort(engine, ev->conn);
-}
-
 /* When the first connection is over, another one: with the ticket of the first. */
 static void comes_again(struct pair *p)
 {
@@ -137,14 +126,6 @@ static void reads_anew(struct pair *p)
     comes_again(p);
 }
 
-static void cuts_the_first(struct pair *p, wsr_engine *engine, const wsr_event *ev)
-{
-    if (engine == p->server && ev->type == WSR_EVENT_OPEN && p->marks[0]++ == 0)
-        (void)!wsr_abort(engine, ev->conn);
-    if (engine == p->client && ev->type == WSR_EVENT_RECONNECTING)
-        p->clients[0].sent = p->clients[0].echoed;
-}
-
 /* A stranger at a port for TLS: clear HTTP, or what is no TLS at all. */
 static void clear_http_comes(struct pair *p)
 {
@@ -155,11 +136,6 @@ static void a_preface_and_clear_http_come(struct pair *p)
 {
     static const char text[] = "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n\r\n";
     pair_peer_says(p, text, sizeof text - 1);
-}
-
-static bool peer_is_there(const struct pair *p)
-{
-    return p->peer != -2;
 }
 
 static void opens_contexts(const void *unused)
@@ -197,10 +173,10 @@ static const struct sweep_story stories[] = {
     {"TLS: both show certificates", STORY(.clients = 1, .messages = 1, .bytes = 100, .set_up = with_certificates), .ssl_every = 17},
     {"TLS: resumed by a ticket", WITH_TICKETS(.clients = 1, .messages = 1, .bytes = 100, .set_up = over_tls, .see = notes_tickets, .turn = comes_again, .waits = not_again_yet, .calm = expect_a_ticket), .ssl_every = 17},
     {"TLS: certificates read anew", WITH_TICKETS(.clients = 1, .messages = 1, .bytes = 100, .set_up = over_tls, .turn = reads_anew, .waits = not_again_yet), .ssl_every = 17},
-    {"TLS: dialled by name, redirected", STORY(.clients = 1, .messages = 1, .bytes = 100, .set_up = dials, .see = sends_elsewhere), .ssl_every = 17},
-    {"TLS: coming back", WITH_TICKETS(.clients = 1, .messages = 1, .bytes = 100, .loses = true, .set_up = comes_back, .see = cuts_the_first), .ssl_every = 17},
-    {"TLS: clear HTTP comes", STORY(.clients = 1, .messages = 1, .bytes = 100, .set_up = over_tls, .turn = clear_http_comes, .waits = peer_is_there), .ssl_every = 17},
-    {"TLS: a PROXY preface, and no TLS", STORY(.end = PAIR_ELSEWHERE, .set_up = behind_a_balancer, .turn = a_preface_and_clear_http_come, .waits = peer_is_there)},
+    {"TLS: dialled by name, redirected", STORY(.clients = 1, .messages = 1, .bytes = 100, .set_up = dials, .see = pair_sends_elsewhere), .ssl_every = 17},
+    {"TLS: coming back", WITH_TICKETS(.clients = 1, .messages = 1, .bytes = 100, .loses = true, .set_up = comes_back, .see = pair_cuts_the_first), .ssl_every = 17},
+    {"TLS: clear HTTP comes", STORY(.clients = 1, .messages = 1, .bytes = 100, .set_up = over_tls, .turn = clear_http_comes, .waits = pair_peer_is_there), .ssl_every = 17},
+    {"TLS: a PROXY preface, and no TLS", STORY(.end = PAIR_ELSEWHERE, .set_up = behind_a_balancer, .turn = a_preface_and_clear_http_come, .waits = pair_peer_is_there)},
     {"TLS: contexts are opened", opens_contexts, .ssl_every = 17},
 };
 

@@ -98,6 +98,14 @@ void one_peer_frame(int peer, uint8_t first, const void *payload, size_t len)
         assert_int_equal(sim_peer_write(peer, payload, len), (ptrdiff_t)len);
 }
 
+uint64_t one_open_slots(const wsr_engine *engine)
+{
+    wsr_engine_statistics stats = {0};
+    if (engine != NULL)
+        wsr_engine_stats(engine, &stats, sizeof stats);
+    return stats.open;
+}
+
 void one_close(struct one *o)
 {
     wsr_engine_close(o->engine);

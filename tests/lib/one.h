@@ -36,6 +36,9 @@ extern const char one_request[];
 /* A masked frame (its key is zero) from the peer, all of it, at most 65535 bytes of payload. */
 void one_peer_frame(int peer, uint8_t first, const void *payload, size_t len);
 
+/* Connections of any state that an engine has; NULL: none. */
+uint64_t one_open_slots(const wsr_engine *engine);
+
 /* Closes the engine; nothing may be left open. */
 void one_close(struct one *o);
 void one_no_leaks(void);

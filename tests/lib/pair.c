@@ -31,15 +31,6 @@ wsr_slice pair_message(const struct pair_story *story, unsigned i)
     return (wsr_slice){bytes + i, (i + 1) * story->bytes};
 }
 
-uint64_t pair_open_slots(const wsr_engine *engine)
-{
-    wsr_engine_statistics stats;
-    if (engine == NULL)
-        return 0;
-    wsr_engine_stats(engine, &stats, sizeof stats);
-    return stats.open;
-}
-
 /* ---- ends ---- */
 
 static void close_or_abort(wsr_engine *engine, wsr_conn conn, bool aborts)
@@ -120,6 +111,24 @@ static void see_client(struct pair *p, const wsr_event *ev)
 
 /* ---- the server ---- */
 
+static int echo(const struct pair *p, wsr_engine *engine, const wsr_event *ev)
+{
+    const wsr_slice payload = wsr_event_payload(ev);
+    if (p->story->replies)
+        return wsr_send(engine, ev->conn, WSR_TEXT, SLICE("ok"));
+    if (p->story->forwards)
+        return wsr_forward(engine, ev->conn, ev);
+    if (!p->story->prepares)
+        return wsr_send(engine, ev->conn, (wsr_opcode)ev->opcode, payload);
+    wsr_prepared *message;
+    int error = wsr_prepare(engine, (wsr_opcode)ev->opcode, payload, &message);
+    if (error != WSR_OK)
+        return error;
+    error = wsr_send_prepared(engine, ev->conn, message);
+    wsr_prepared_free(message);
+    return error;
+}
+
 static void serve(struct pair *p, wsr_engine *engine, const wsr_event *ev)
 {
     const bool whole = ev->type == WSR_EVENT_MESSAGE || (ev->type == WSR_EVENT_CHUNK && (ev->flags & WSR_EVENT_LAST) != 0);
@@ -129,13 +138,7 @@ static void serve(struct pair *p, wsr_engine *engine, const wsr_event *ev)
     p->server_opened += ev->type == WSR_EVENT_OPEN;
     p->server_closed += ev->type == WSR_EVENT_CLOSED;
     if (whole) {
-        int error;
-        if (p->story->replies)
-            error = wsr_send(engine, ev->conn, WSR_TEXT, SLICE("ok"));
-        else if (p->story->forwards)
-            error = wsr_forward(engine, ev->conn, ev);
-        else
-            error = wsr_send(engine, ev->conn, (wsr_opcode)ev->opcode, (wsr_slice){ev->data.ptr, ev->data.len});
+        const int error = echo(p, engine, ev);
         if (error == WSR_ENOMEM || error == WSR_EFULL)
             (void)!wsr_abort(engine, ev->conn);
         ++*served;
@@ -185,12 +188,40 @@ void pair_peer_says(struct pair *p, const void *said, size_t len)
     }
 }
 
+/* ---- hooks that several programs use ---- */
+
+void pair_sends_elsewhere(struct pair *p, wsr_engine *engine, const wsr_event *ev)
+{
+    (void)p;
+    if (ev->type != WSR_EVENT_REQUEST)
+        return;
+    const int error = wsr_event_request(ev)->target.len == 1 ? wsr_refuse(engine, ev->conn, 307, "Location: /there\r\n", SLICE(""))
+                                                             : wsr_accept(engine, ev->conn, NULL, NULL);
+    if (error != WSR_OK)
+        (void)!wsr_abort(engine, ev->conn);
+}
+
+void pair_cuts_the_first(struct pair *p, wsr_engine *engine, const wsr_event *ev)
+{
+    if (engine == p->server && ev->type == WSR_EVENT_OPEN && p->marks[0]++ == 0)
+        (void)!wsr_abort(engine, ev->conn);
+    if (engine == p->client && ev->type == WSR_EVENT_RECONNECTING)
+        p->clients[0].sent = p->clients[0].echoed; /* what was lost is sent again */
+}
+
+bool pair_peer_is_there(const struct pair *p)
+{
+    return p->peer != -2;
+}
+
+/* ---- the story ---- */
+
 static bool is_over(const struct pair *p)
 {
     for (unsigned i = 0; i < p->clients_n; i++)
         if (p->clients[i].begun && p->clients[i].closed == 0)
             return false;
-    return pair_open_slots(p->server) + pair_open_slots(p->client) + pair_open_slots(p->second) == 0 && p->peer < 0 &&
+    return one_open_slots(p->server) + one_open_slots(p->client) + one_open_slots(p->second) == 0 && p->peer < 0 &&
            (p->story->waits == NULL || !p->story->waits(p));
 }
 
@@ -210,7 +241,7 @@ static void go_on(struct pair *p)
             sim_advance_within(idle_ns);
         idle_ns = worked ? MS : idle_ns < 128 * MS ? 2 * idle_ns : idle_ns;
         if (sim_now_ns() > p->begun_ns + END_SECONDS * SECOND)
-            fail_msg("no end; slots: server %u, client %u", (unsigned)pair_open_slots(p->server), (unsigned)pair_open_slots(p->client));
+            fail_msg("no end; slots: server %u, client %u", (unsigned)one_open_slots(p->server), (unsigned)one_open_slots(p->client));
     }
 }
 

@@ -27,7 +27,7 @@ struct pair_story {
     unsigned clients, messages;
     size_t bytes, fragment_bytes; /* 0: not in fragments */
     enum pair_end end;            /* who ends it, when all came back; ELSEWHERE: a hook */
-    bool forwards;                /* the server echoes by reference */
+    bool forwards, prepares;      /* the server echoes by reference, or a message that is made ready for many */
     bool replies;                 /* with two bytes instead of an echo */
     bool leaves;                  /* the server drains: it is not there for new connections */
     bool loses;                   /* also where nothing fails not everything comes back, and not every end is clean */
@@ -73,8 +73,11 @@ wsr_slice pair_message(const struct pair_story *story, unsigned i);
 
 /* For hooks: lets a scripted peer connect and say this; it reads all, and goes when the stream has ended. */
 void pair_peer_says(struct pair *pair, const void *bytes, size_t len);
+bool pair_peer_is_there(const struct pair *pair); /* for waits: it is still to come, or has not gone */
 
-/* Connections of any state. */
-uint64_t pair_open_slots(const wsr_engine *engine);
+/* Hooks for see. Of a listener by hand: who asks for / is sent to /there, and let in there. */
+void pair_sends_elsewhere(struct pair *pair, wsr_engine *engine, const wsr_event *ev);
+/* The server aborts the first connection; a client that comes back says again what was lost. */
+void pair_cuts_the_first(struct pair *pair, wsr_engine *engine, const wsr_event *ev);
 
 #endif
