@@ -1,7 +1,7 @@
 """bench/idle.py - what silent connections cost in user space: as many on one process as it has descriptors for, and 40,000 over three.
 
 Each has had 1 KiB echoed four times, and is silent. A figure is (RSS at the last connection - RSS at the 1,000th) / those between, as
-smaps_rollup has it; `wsring serve` is in it, with the 48 bytes that it keeps for a connection itself. Python's standard library only.
+smaps_rollup has it, all of `wsring serve`, which itself keeps nothing for a silent connection. Python's standard library only.
 """
 import argparse
 import json

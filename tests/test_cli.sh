@@ -139,6 +139,22 @@ check "a load that was sent away says so, exit 1" eval 'exits 1 && err_has "8 en
 check "it saw 1001 and accounts for every message" json 'd["closes"] == {"1001": 8} and d["messages"]["unaccounted"] == 0 and d["messages"]["wrong"] == 0
     and d["messages"]["sent"] == d["messages"]["echoed"] + d["messages"]["undelivered"] + d["messages"]["in_doubt"] and not d["complete"]'
 
+serve hasty
+kill -STOP "$server"
+"$python" - "$port" <<'END'
+import socket, sys
+for _ in range(20):  # all there before the server looks: they open and end in one batch
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    s.close()
+END
+kill -CONT "$server"
+run "$wsring" load "ws://127.0.0.1:$port/" -n 1 -c 1
+kill -TERM "$server"
+ends "$server"
+check "who opens and hangs up at once has not failed to shake hands" eval 'grep -q "^drained: 21 .*1006 x 20" "$tmp/hasty.out" && ! grep -q "handshakes failed" "$tmp/hasty.out"'
+
 serve restarted --quiet
 name=load
 background "$wsring" load "ws://127.0.0.1:$port/" -t 60 -c 8 -s 0-64KiB -d 8 --reconnect=fast --json

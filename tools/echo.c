@@ -22,11 +22,20 @@ struct kept {
     uint8_t payload[];
 };
 
-/* A connection, from OPEN to CLOSED: the user pointer of its events. */
+/* The user pointer of an open connection. One that nothing was ever kept for, as of nearly all, costs nothing: it has the one below. */
 struct echo_peer {
-    struct echo_peer *previous, *next; /* all of them, so that those cut at the end can be freed */
+    struct echo_peer *previous, *next; /* of those below none, so that those cut at the end can be freed */
     struct kept *first, *last;
 };
+
+static struct echo_peer plain;
+
+/* What an event says of its user was so before its batch: since then it may have opened, or have had something kept. */
+static struct echo_peer *peer_of(const struct echo *echo, const wsr_event *event)
+{
+    struct echo_peer *now = event->user == NULL || echo->peers != NULL ? wsr_user(echo->engine, event->conn) : NULL;
+    return now != NULL ? now : event->user;
+}
 
 void echo_totals_add(struct echo_totals *into, const struct echo_totals *from)
 {
@@ -67,6 +76,8 @@ int echo_open(struct echo *echo, const struct echo_config *config, const char **
 static uint64_t forget(struct echo *echo, struct echo_peer *peer)
 {
     uint64_t kept_n = 0;
+    if (peer == &plain)
+        return 0;
     for (struct kept *kept = peer->first, *next; kept != NULL; kept = next) {
         next = kept->next;
         kept_n++;
@@ -105,12 +116,31 @@ static void give_up(struct echo *echo, wsr_conn conn, int error)
     cmd_complain("serve", "closing a connection with %u: %s (%s)", code, wsr_error_text(error), wsr_error_name(error));
 }
 
+/* A peer of its own for a connection that something is to be kept for. NULL: out of memory, or it has ended. */
+static struct echo_peer *own_peer(struct echo *echo, wsr_conn conn)
+{
+    struct echo_peer *peer = calloc(1, sizeof *peer);
+    if (peer == NULL || wsr_set_user(echo->engine, conn, peer) != WSR_OK) {
+        free(peer);
+        return NULL;
+    }
+    peer->next = echo->peers;
+    if (peer->next != NULL)
+        peer->next->previous = peer;
+    echo->peers = peer;
+    return peer;
+}
+
 /* Keeps a copy of a refused message behind those kept before, and stops the peer. False: out of memory. */
 static bool keep(struct echo *echo, struct echo_peer *peer, const wsr_event *event)
 {
     struct kept *kept = malloc(sizeof *kept + event->data.len);
-    if (kept == NULL)
+    if (kept != NULL && peer == &plain)
+        peer = own_peer(echo, event->conn);
+    if (kept == NULL || peer == NULL) {
+        free(kept);
         return false;
+    }
     kept->next = NULL;
     kept->opcode = (wsr_opcode)event->opcode;
     kept->len = event->data.len;
@@ -130,10 +160,10 @@ static bool keep(struct echo *echo, struct echo_peer *peer, const wsr_event *eve
 
 static void on_message(struct echo *echo, const wsr_event *event)
 {
-    struct echo_peer *peer = event->user;
+    struct echo_peer *peer = peer_of(echo, event);
     echo->totals.received++;
     echo->totals.received_bytes += event->data.len;
-    if (event->flags & WSR_EVENT_AFTER_CLOSE) {
+    if (peer == NULL || (event->flags & WSR_EVENT_AFTER_CLOSE) != 0) { /* none: it opened and ended in this batch */
         echo->totals.late++;
         return;
     }
@@ -156,7 +186,7 @@ static void on_message(struct echo *echo, const wsr_event *event)
 /* There is room again: what was kept first, and when all of it is out, the peer may go on. */
 static void on_writable(struct echo *echo, const wsr_event *event)
 {
-    struct echo_peer *peer = event->user;
+    struct echo_peer *peer = peer_of(echo, event);
     while (peer != NULL && peer->first != NULL) {
         struct kept *kept = peer->first;
         int result = wsr_send(echo->engine, event->conn, kept->opcode, (wsr_slice){kept->payload, kept->len});
@@ -176,17 +206,9 @@ static void on_writable(struct echo *echo, const wsr_event *event)
 
 static void on_open(struct echo *echo, const wsr_event *event)
 {
-    struct echo_peer *peer = calloc(1, sizeof *peer);
     echo->totals.opened++;
-    if (peer == NULL || wsr_set_user(echo->engine, event->conn, peer) != WSR_OK) {
-        free(peer);
-        (void)!wsr_abort(echo->engine, event->conn);
-        return;
-    }
-    peer->next = echo->peers;
-    if (peer->next != NULL)
-        peer->next->previous = peer;
-    echo->peers = peer;
+    if (wsr_set_user(echo->engine, event->conn, &plain) != WSR_OK)
+        echo->ended_n++; /* its CLOSED is in this batch, and will know of no user */
     if (echo->config.verbose) {
         char address[64];
         if (wsr_peer_address(echo->engine, event->conn, address, sizeof address) != WSR_OK)
@@ -198,14 +220,17 @@ static void on_open(struct echo *echo, const wsr_event *event)
 static void on_closed(struct echo *echo, const wsr_event *event)
 {
     const wsr_close_record *record = wsr_event_close_record(event);
-    struct echo_peer *peer = event->user;
-    if (peer == NULL) {
+    struct echo_peer *peer = peer_of(echo, event);
+    if (peer == NULL && echo->ended_n == 0) {
         echo->totals.handshakes_failed++;
     } else {
         closes_add(&echo->totals.closes, event->close_code, 1);
         echo->totals.undelivered += record->messages_undelivered;
         echo->totals.unconfirmed += record->messages_unconfirmed;
-        echo->totals.dropped += forget(echo, peer);
+        if (peer != NULL)
+            echo->totals.dropped += forget(echo, peer);
+        else
+            echo->ended_n--;
     }
     if (echo->config.verbose) {
         static const char *const by[] = {"nobody", "us", "the peer", "both"};
@@ -219,21 +244,11 @@ static void on_closed(struct echo *echo, const wsr_event *event)
     }
 }
 
-/* The first one can come in its connection's first batch, and was written down before on_open had set a user pointer. */
-static void echo_message(struct echo *echo, const wsr_event *event)
-{
-    wsr_event message = *event;
-    if (message.user == NULL)
-        message.user = wsr_user(echo->engine, event->conn);
-    if (message.user != NULL) /* else on_open aborted it */
-        on_message(echo, &message);
-}
-
 static void handle(struct echo *echo, const wsr_event *event)
 {
     switch (event->type) {
     case WSR_EVENT_MESSAGE:
-        echo_message(echo, event);
+        on_message(echo, event);
         break;
     case WSR_EVENT_WRITABLE:
         on_writable(echo, event);

@@ -42,7 +42,8 @@ struct echo {
     struct echo_config config;
     struct echo_totals totals;
     struct stamps stamps;    /* where config.listen.socket asks for them */
-    struct echo_peer *peers; /* open now */
+    struct echo_peer *peers; /* open now, and something was kept for them */
+    unsigned ended_n;        /* connections that opened in this batch, whose slot had gone by then */
     bool draining;
 };
 
