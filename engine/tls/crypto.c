@@ -1,11 +1,17 @@
 /*
  * tls/crypto.c - SHA-1, random bytes and fork detection, from OpenSSL and the kernel (see crypto.h).
  */
+/*
+ * SHA-1 as such, without a provider: the accept key is neither secret nor signed, and EVP's look-up, locks and allocations take six
+ * times as long as its 60 bytes.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "tls/crypto.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,19 +30,10 @@ struct wsr_crypto_stream {
     uint32_t epoch; /* of the process that seeded */
 };
 
-/* Looked up once: by name OpenSSL 3 searches its providers, under locks, for longer than 60 bytes take to hash. */
-static EVP_MD *sha1;
-static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
-
-static void find_sha1(void)
-{
-    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-}
-
 int wsr_crypto_sha1(const uint8_t *in, size_t len, uint8_t out[20])
 {
-    pthread_once(&sha1_once, find_sha1);
-    return sha1 != NULL && EVP_Digest(in, len, out, NULL, sha1, NULL) == 1 ? WSR_OK : WSR_ESYS;
+    SHA_CTX sha;
+    return SHA1_Init(&sha) == 1 && SHA1_Update(&sha, in, len) == 1 && SHA1_Final(out, &sha) == 1 ? WSR_OK : WSR_ESYS;
 }
 
 int wsr_crypto_random(void *context, uint8_t *out, size_t n)
