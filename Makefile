@@ -134,7 +134,7 @@ INNER = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .SECONDARY:
 .SUFFIXES:
 .PHONY: sweep attack netns soak FORCE all lib demo test test-programs test-run check-layers sim storm fuzz fuzz-quick fuzz-programs coverage lint test-neon fresh bench-programs \
-	bench-echo bench-simd bench-frame bench-deflate bench-idle bench bench-net install uninstall clean help
+	bench-echo bench-simd bench-frame bench-deflate bench-idle bench bench-net bench-profile install uninstall clean help
 
 ##@ Build
 all: lib $(CLI) $(EXAMPLES) ## the library, the command and the examples, in build/MODE/
@@ -390,7 +390,11 @@ bench-idle: ## what silent connections cost: 19,500 on one process, 40,000 over 
 	$(bench_make)
 	+@$(INNER) bench-programs
 	$(call bench_run,idle)
-bench: ## all of the above but bench-echo and bench-idle, one after another
+bench-profile: ## where our CPU time goes beside the raw echoes': kernel TCP, io_uring, each room; needs perf
+	$(bench_make)
+	+@$(INNER) bench-programs
+	$(call bench_run,profile)
+bench: ## all of the above but bench-echo, bench-idle and bench-profile, one after another
 	+@for bench in simd frame deflate net; do $(MAKE) --no-print-directory ARGS= bench-$$bench || exit; done
 
 ##@ Install

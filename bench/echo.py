@@ -13,7 +13,7 @@ from pathlib import Path
 from lib.machine import choose_cores, describe, headline, stolen_share
 from lib.servers import Server, end_on_signals
 from lib.stats import better, cpu_us, cycles, interval, paired, rate, ratio_text, totals, usage, verdict
-from lib.turns import Plan, Progress, frame_bytes, run_rounds
+from lib.turns import Plan, Progress, frame_bytes, raw_echoes, run_rounds
 
 OURS = "wsring"
 RAW = ("raw-uring", "raw-epoll")
@@ -32,12 +32,10 @@ SCENARIOS = [
 def servers_for(options, scenario):
     _, _, payload, _, _, _ = scenario
     build = Path(options.build)
-    sizes = ["--port", "{port}", "--in", str(frame_bytes(payload, True)), "--out", str(frame_bytes(payload, False))]
     servers = []
     if options.ours:
         servers.append(Server(OURS, "ws", [str(build / "wsring"), "serve", "--host", "127.0.0.1", "--port", "{port}", "--quiet"]))
-    servers.append(Server("raw-uring", "raw", [str(build / "bench/raw_uring"), *sizes]))
-    servers.append(Server("raw-epoll", "raw", [str(build / "bench/raw_epoll"), *sizes]))
+    servers += raw_echoes(build, payload)
     for peer in options.peer:
         name, _, command = peer.partition("=")
         if not command:

@@ -23,7 +23,7 @@ from lib.report import draw_costs, goal, missing_goal, print_scenario, ratio_goa
 from lib.scenarios import BETTER_RAW, FIGURES, SCENARIOS
 from lib.servers import Server, end_on_signals, running
 from lib.stats import better, disturbed, interval, paired, verdict
-from lib.turns import Plan, Progress, frame_bytes, run_load, run_program, run_rounds
+from lib.turns import Plan, Progress, frame_bytes, raw_echoes, raw_servers, run_load, run_program, run_rounds
 
 OURS = "wsring"
 RAW = ("raw-uring", "raw-epoll")
@@ -52,14 +52,9 @@ class Bench:
         return Server(OURS, "ws", self.serve + (scenario.serve if scenario else []) +
                       (["--tls-cert", str(self.certificate)] if scenario and scenario.tls else []))
 
-    def raws(self, payload):
-        sizes = ["--port", "{port}", "--in", str(frame_bytes(payload, True)), "--out", str(frame_bytes(payload, False))]
-        return [Server("raw-uring", "raw", [str(self.plan.build / "bench/raw_uring"), *sizes]),
-                Server("raw-epoll", "raw", [str(self.plan.build / "bench/raw_epoll"), *sizes])]
-
     def servers(self, scenario):
         """Who takes part in every round, and who now and then."""
-        everybody = [self.ours(scenario)] + (self.raws(scenario.raw_payload) if scenario.raw_payload >= 0 else [])
+        everybody = [self.ours(scenario), *raw_servers(self.plan.build, scenario)]
         everybody += [peer.server(scenario.deflate, self.certificate if scenario.tls else None) for peer in self.peers
                       if not peer.lacks & needs(scenario)]
         return [s for s in everybody if s.name in HOSTS], [s for s in everybody if s.name not in HOSTS]
@@ -118,7 +113,7 @@ def sealed(port):
 def verify_ours(bench):
     """Our own, and the raw echoes, must be right: otherwise there is nothing to measure."""
     fan = next(scenario for scenario in SCENARIOS if scenario.program == "fan_load")
-    raw_uring, raw_epoll = bench.raws(1024)
+    raw_uring, raw_epoll = raw_echoes(bench.plan.build, 1024)
     sizes = frame_bytes(1024, True), frame_bytes(1024, False)
     tls = next(scenario for scenario in SCENARIOS if scenario.tls)
     for server, check in ((bench.ours(), verify.check_echo), (bench.ours(), compressed), (bench.ours(tls), sealed),

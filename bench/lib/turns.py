@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.servers import bind_life, running
+from lib.servers import Server, bind_life, running
 
 KEY_BYTES = 4  # the masking key: in every frame of a client's, in none of a server's (RFC 6455 section 5.1)
 
@@ -17,6 +17,19 @@ def frame_bytes(payload, masked):
     """Bytes on the wire of one message (RFC 6455 section 5.2)."""
     header = 2 if payload < 126 else 4 if payload < 65536 else 10
     return header + (KEY_BYTES if masked else 0) + payload
+
+
+def raw_echoes(build, payload):
+    """What sends the bytes of such messages back over raw TCP."""
+    sizes = ["--port", "{port}", "--in", str(frame_bytes(payload, True)), "--out", str(frame_bytes(payload, False))]
+    return [Server(name, "raw", [str(build / "bench" / name.replace("-", "_")), *sizes]) for name in ("raw-uring", "raw-epoll")]
+
+
+def raw_servers(build, scenario):
+    """The limit of a scenario, as far as there is a program for it."""
+    if scenario.raw_payload >= 0:
+        return raw_echoes(build, scenario.raw_payload)
+    return [Server("raw-uring", "ws", [str(build / "bench/raw_upgrade"), "{port}"])] if scenario.program == "upgrade_load" else []
 
 
 @dataclass
