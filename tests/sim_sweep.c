@@ -40,6 +40,13 @@ static void without_copying(struct pair_setup *s)
     s->server.zero_copy_bytes = s->client.zero_copy_bytes = 1000;
 }
 
+static void expect_no_copies(const struct pair *p)
+{
+    wsr_engine_statistics stats;
+    wsr_engine_stats(p->server, &stats, sizeof stats);
+    assert_true(stats.zero_copy_sends > 0 && stats.zero_copy_refused == 0);
+}
+
 static void with_stamps(struct pair_setup *s)
 {
     s->listen.socket.receive_stamps = s->connect.socket.receive_stamps = true;
@@ -365,7 +372,9 @@ static const struct sweep_story stories[] = {
     {"echo as guests of a loop", STORY(.clients = 2, .messages = 2, .bytes = 2500, .begun = as_guests), .wild = 2},
     {"echo by reference", STORY(.clients = 1, .messages = 2, .bytes = 70000, .forwards = true, .set_up = large_buffers)},
     {"a message prepared for many", STORY(.clients = 3, .messages = 2, .bytes = 2500, .prepares = true), .wild = 2},
-    {"sends without copying", STORY(.clients = 2, .messages = 2, .bytes = 2500, .set_up = without_copying), .wild = 2},
+    {"a large one, prepared where it lies", STORY(.clients = 1, .messages = 2, .bytes = 70000, .prepares = true, .set_up = large_buffers)},
+    {"one compressed for many", STORY(.clients = 2, .messages = 2, .bytes = 2500, .prepares = true, .set_up = compressed), .wild = 1},
+    {"sends without copying", STORY(.clients = 2, .messages = 2, .bytes = 2500, .set_up = without_copying, .calm = expect_no_copies), .wild = 2},
     {"receive stamps", STORY(.clients = 2, .messages = 2, .bytes = 2500, .set_up = with_stamps), .wild = 2},
     {"fragments", STORY(.clients = 2, .messages = 3, .bytes = 2500, .fragment_bytes = 1000), .wild = 2},
     {"chunks", STORY(.clients = 2, .messages = 2, .bytes = 9000, .replies = true, .set_up = in_chunks), .wild = 2},
