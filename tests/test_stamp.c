@@ -23,6 +23,7 @@
 #include "lib/certs.h"
 
 #define SECOND INT64_C(1000000000)
+#define PATIENCE (120 * SECOND) /* a handshake under valgrind, on a busy machine */
 #define SLICE(text) ((wsr_slice){(const uint8_t *)(text), strlen(text)})
 
 enum { SEEN_MAX = 64, TRIES_MAX = 100000 };
@@ -79,7 +80,7 @@ static void see(struct world *w, const wsr_event *event)
 static void turn(struct world *w)
 {
     wsr_event ev[SEEN_MAX];
-    const int n = wsr_poll(w->engine, ev, w->cap, 60 * SECOND); /* a TLS handshake under valgrind, on a busy machine */
+    const int n = wsr_poll(w->engine, ev, w->cap, PATIENCE);
     assert_true(n > 0);
     for (int i = 0; i < n; i++)
         see(w, &ev[i]);
@@ -96,7 +97,9 @@ static int open_engine(struct world *w, const wsr_config *config, bool stamps, b
 {
     memset(w, 0, sizeof *w);
     w->cap = SEEN_MAX;
-    assert_int_equal(wsr_engine_open(&w->engine, config), WSR_OK);
+    wsr_config patient = config != NULL ? *config : (wsr_config)WSR_CONFIG_INIT;
+    patient.limits.handshake_timeout_ns = PATIENCE;
+    assert_int_equal(wsr_engine_open(&w->engine, &patient), WSR_OK);
     if (tls) {
         const wsr_tls_config server = certs_server(), client = certs_client();
         w->server_tls = certs_open(&server);
@@ -149,6 +152,7 @@ static void open_world(struct world *w, const wsr_config *config, bool tls)
     wsr_connect_config connect = WSR_CONNECT_CONFIG_INIT;
     connect.url = url;
     connect.tls = w->client_tls;
+    connect.tls_timeout_ns = PATIENCE;
     wsr_conn client;
     assert_int_equal(wsr_connect(w->engine, &connect, &client), WSR_OK);
     while (w->server == 0 || w->client == 0)

@@ -27,7 +27,7 @@
 #define S (1000 * MS)
 
 #ifdef WSR_VALGRIND
-enum { SLOW = 1 }; /* the shape is another when everything takes thirty times as long: it is told, and nothing but it is not judged */
+enum { SLOW = 1 }; /* when everything takes thirty times as long the shape is another, and nobody may come while the server is busy: told, not judged */
 #else
 enum { SLOW = 0 };
 #endif
@@ -426,7 +426,7 @@ static void judge(struct storm *s)
     assert_int_equal(s->served.came_back, 0);
     assert_int_equal(s->served.cut, 0);
     assert_int_equal(s->told_503, s->served.refused);
-    assert_true(s->told_503 > 0);
+    assert_true(s->told_503 > 0 || SLOW);
     assert_int_equal(s->wrong, 0);
     assert_int_equal(s->record_mismatch, 0);
     assert_int_equal(s->accepted, s->out + s->given_back);
@@ -434,7 +434,7 @@ static void judge(struct storm *s)
     assert_int_equal(s->served.received, s->out - s->undelivered); /* the drain read all that had left */
     assert_int_equal(s->served.echoed, s->echoed);
     assert_int_equal(s->served.goodbyes, plan->leavers / 2);
-    assert_true(s->given_back > 0 && s->doubtful > 0);
+    assert_true((s->given_back > 0 && s->doubtful > 0) || SLOW);
     if (plan->late_max_ns > 0 && p99 > plan->late_max_ns)
         fail_msg("attempts are %.1f ms late", (double)p99 / 1e6);
     printf("storm: %u clients, %u restarts: %" PRIu64 " of %u came back; %" PRIu64 " attempts (predicted %.0f), chi-square %.0f under %.0f; "

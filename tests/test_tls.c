@@ -17,6 +17,7 @@
 #include "lib/certs.h"
 
 #define SECOND INT64_C(1000000000)
+#define PATIENCE (120 * SECOND) /* a handshake under valgrind, on a busy machine */
 #define SLICE(text) ((wsr_slice){(const uint8_t *)(text), strlen(text)})
 
 /* One engine that is server and client at once, and what its polls have shown. */
@@ -80,7 +81,7 @@ static bool poll_until(struct world *w, bool (*done)(const struct world *))
 {
     wsr_event ev[16];
     for (int rounds = 0; rounds < 100000 && !done(w); rounds++) {
-        int n = wsr_poll(w->engine, ev, 16, 20 * SECOND);
+        int n = wsr_poll(w->engine, ev, 16, PATIENCE);
         if (n <= 0)
             return false;
         for (int i = 0; i < n; i++)
@@ -104,6 +105,7 @@ static void open_world(struct world *w, const wsr_tls_config *server, const wsr_
 {
     memset(w, 0, sizeof *w);
     wsr_config config = WSR_CONFIG_INIT;
+    config.limits.handshake_timeout_ns = PATIENCE;
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     w->server_tls = certs_open(server);
     w->client_tls = certs_open(client);
@@ -129,6 +131,7 @@ static void dial(struct world *w, const char *host)
     connect.url = url;
     connect.address = "127.0.0.1";
     connect.tls = w->client_tls;
+    connect.tls_timeout_ns = PATIENCE;
     connect.user = &w->client;
     assert_int_equal(wsr_connect(w->engine, &connect, &w->client), WSR_OK);
 }
@@ -355,7 +358,7 @@ static void follow(struct world *w, wsr_listener from, const char *to, bool (*do
     unsigned refused = 0;
     for (int rounds = 0; rounds < 1000 && !done(w); rounds++) {
         wsr_event ev[16];
-        int n = wsr_poll(w->engine, ev, 16, 20 * SECOND);
+        int n = wsr_poll(w->engine, ev, 16, PATIENCE);
         assert_true(n > 0);
         for (int i = 0; i < n; i++) {
             if (ev[i].type == WSR_EVENT_REQUEST && refused++ == 0)
