@@ -328,8 +328,8 @@ static void crowd_open(struct crowd *crowd)
         if (i >= LIVE)
             assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
         crowd->fds[i] = pair[1];
-        assert_int_equal(wsr_adopt_fd(crowd->engine, crowd->listener, pair[0], (wsr_slice){(const uint8_t *)request, sizeof request - 1}, &crowd->conns[i]),
-                         WSR_OK);
+        const wsr_slice read_already = {(const uint8_t *)request, sizeof request - 1};
+        assert_int_equal(wsr_adopt_fd(crowd->engine, crowd->listener, pair[0], read_already, &crowd->conns[i]), WSR_OK);
     }
     while (crowd->opened < ALL)
         crowd_turn(crowd, 10 * SECOND);

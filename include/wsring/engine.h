@@ -73,10 +73,11 @@ typedef struct wsr_config {
     bool lock_memory;                /* and never swapped: finite, and refused with WSR_EMEMLOCK beyond RLIMIT_MEMLOCK [no] */
     bool huge_pages;                 /* in pages of 2 MiB that the system has set aside, or WSR_EHUGEPAGES [no] */
     /*
-     * Sends whose every buffer has at least so many bytes are not copied by the kernel (IORING_OP_SEND_ZC): it reads them where they are until the
-     * peer has acknowledged them, and meanwhile they count in memory_bytes_max. Where memory is short, or the socket or RLIMIT_MEMLOCK
-     * refuses, they are copied as ever. Over loopback, where the receiver has to copy in the sender's stead, it costs more than it saves;
-     * on a network card, about 4096 is where it begins to pay: measure [0: all are copied]
+     * Sends whose every buffer has at least so many bytes are not copied by the kernel (IORING_OP_SEND_ZC): it reads them where they are
+     * until the peer has acknowledged them, and meanwhile they count in memory_bytes_max. Where memory is short, or the socket or
+     * RLIMIT_MEMLOCK refuses, they are copied as ever. wsr_engine_close ends what is connected with a reset then, and may wait
+     * seconds for one that ended before and whose peer acknowledges nothing. Over loopback, where the receiver has to copy in the
+     * sender's stead, it costs more than it saves; on network cards it is reported to pay from about 3 KiB on: measure [0: never]
      */
     uint32_t zero_copy_bytes;
 } wsr_config;
