@@ -272,8 +272,8 @@ WSR_API void wsr_engine_stats(const wsr_engine *engine, wsr_engine_statistics *s
 
 /*
  * About what an engine with this config will map and allocate at its start, and the most it may hold, in bytes; the default
- * buffers take 3 MiB more on a kernel before 6.12. OpenSSL's own memory is not in it. config NULL: all defaults. Returns 0,
- * WSR_ECONFIG. Any thread.
+ * buffers take 3 MiB more on a kernel before 6.12. OpenSSL's own memory is not in it, nor are the buffers of receive stamps, 4 MiB by
+ * default once they are asked for (socket.h). config NULL: all defaults. Returns 0, WSR_ECONFIG. Any thread.
  */
 WSR_API WSR_MUST_USE int wsr_engine_memory_bytes(const wsr_config *config, uint64_t *fixed, uint64_t *max);
 
