@@ -108,7 +108,7 @@ struct wsr_starving {
 /* wsr_timer.kind; those from WSR_TIMER_COMEBACK on are client/comeback.c's */
 enum { WSR_TIMER_CONNECTION = 0, WSR_TIMER_LISTENER, WSR_TIMER_DRAIN, WSR_TIMER_CLIENT, WSR_TIMER_SHED, WSR_TIMER_COMEBACK };
 
-#define WSR_TABLE_BLOCK 256u /* slots allocated at a time */
+#define WSR_TABLE_BLOCK 64u /* slots allocated at a time */
 
 struct wsr_table {
     struct wsr_connection **blocks;
