@@ -65,24 +65,27 @@ enum { /* wsr_connection.state */
 
 struct wsr_connection {
     struct wsr_endpoint ep;
-    struct wsr_timer timer;
-    struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
-    uint32_t dirty_next, pending_next, starved_next, shaking_next; /* slots; a free one is linked through dirty_next */
-    int fd;              /* -1: none */
-    uint32_t acked_bytes; /* the low half of what the peer's TCP had acknowledged when that was last of interest (life.c) */
     uint16_t state;
-    uint8_t end_errno;   /* Linux has none beyond 133 */
     uint8_t armed;
     uint8_t cancelled; /* those of them that a cancel was queued for */
-    uint8_t small_reads; /* direct.c: in a row */
-    uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
     bool live : 1;   /* not free */
     bool fed : 1;    /* something was received since it was last on the starved list, or ever */
     bool hungry : 1; /* is there, and has got nothing since it was there before: it goes first */
     bool stamps : 1; /* its receives bring the kernel's time stamps (stamp.h) */
     bool copies : 1; /* sending without copying was refused it once (flight.h) */
     bool queues : 1; /* messages are given to engine->comebacks: there is no open connection now, or some wait before them */
+    uint8_t cancels;   /* cancel operations under way: at most one for each bit, and one each for those they came too late for */
+    uint8_t small_reads; /* direct.c: in a row */
+    uint8_t end_errno;   /* Linux has none beyond 133 */
+    int fd;              /* -1: none */
+    uint32_t dirty_next, pending_next, starved_next, shaking_next; /* slots; a free one is linked through dirty_next */
+    uint32_t acked_bytes; /* the low half of what the peer's TCP had acknowledged when that was last of interest (life.c) */
+    struct wsr_timer timer;
+    struct wsr_chunk *backlog; /* received, not yet parsed: paused, awaiting an answer, or no room in the batch */
 };
+
+/* What an idle connection over plain TCP holds, but for the table's pointer to 64 of them. */
+_Static_assert(sizeof(struct wsr_connection) <= 256, "tests/test_engine_memory.c, bench/README.md");
 
 /* What a connection may have beside its endpoint (proto/aside.h). */
 enum {

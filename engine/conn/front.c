@@ -12,11 +12,11 @@ static struct wsr_front *front_of(wsr_engine *engine, struct wsr_connection *c)
     struct wsr_front *front = wsr_conn_front(c);
     if (front != NULL)
         return front;
-    struct wsr_chunk *room = wsr_pool_get(&engine->env.pool, sizeof(struct wsr_front));
+    const size_t bytes = sizeof *front + (wsr_endpoint_role(&c->ep) == WSR_CLIENT ? sizeof front->whom[0] : 0);
+    struct wsr_chunk *room = wsr_pool_get(&engine->env.pool, bytes);
     if (room == NULL)
         return NULL;
-    front = (struct wsr_front *)(void *)room->bytes;
-    *front = (struct wsr_front){.stage = WSR_FRONT_NONE};
+    front = memset(room->bytes, 0, bytes); /* WSR_FRONT_NONE */
     wsr_aside_put(&c->ep, WSR_ASIDE_FRONT, room);
     return front;
 }
@@ -51,8 +51,8 @@ int wsr_conn_front_tls(wsr_engine *engine, struct wsr_connection *c, wsr_tls *tl
         return WSR_ENOMEM;
     front->tls = wsr_tls_hold(tls);
     if (peer != NULL) {
-        memcpy(front->host, peer->host, host_len);
-        front->peer = (struct wsr_tls_peer){front->host, peer->port, peer->stranger};
+        memcpy(front->whom->host, peer->host, host_len);
+        front->whom->peer = (struct wsr_tls_peer){front->whom->host, peer->port, peer->stranger};
     }
     front->tls_timeout_ns = timeout_ns != 0 ? timeout_ns : TIMEOUT_DEFAULT_NS;
     return WSR_OK;

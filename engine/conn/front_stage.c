@@ -57,7 +57,7 @@ static void begin_tls(wsr_engine *engine, struct wsr_connection *c)
     const bool client = wsr_endpoint_role(&c->ep) == WSR_CLIENT;
     front->stage = WSR_FRONT_SHAKING;
     front->deadline_ns = client ? wsr_ns_add(engine->now_ns, front->tls_timeout_ns) : wsr_endpoint_deadline(&c->ep);
-    int error = wsr_tls_start(&front->session, front->tls, &engine->env.pool, client ? &front->peer : NULL);
+    int error = wsr_tls_start(&front->session, front->tls, &engine->env.pool, client ? &front->whom->peer : NULL);
     if (error < 0)
         wsr_front_fail(c, engine->now_ns, error, error == WSR_ENOMEM ? "no memory for TLS" : "the host's name cannot be asked for with TLS");
 }

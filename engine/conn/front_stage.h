@@ -18,6 +18,12 @@ enum wsr_front_stage {
     WSR_FRONT_FAILED   /* an alert is still to be sent, or was, and the peer's end is awaited */
 };
 
+/* Whom a client talks to. */
+struct wsr_front_whom {
+    struct wsr_tls_peer peer; /* its host is the one below */
+    char host[WSR_PROXY_HOST_MAX + 1];
+};
+
 struct wsr_front {
     struct wsr_tls *tls;          /* held; NULL: only a proxy */
     struct wsr_tls_session session; /* from WSR_FRONT_SHAKING on */
@@ -28,10 +34,9 @@ struct wsr_front {
     size_t plain_flying;          /* bytes of the endpoint's whose ciphertext flies */
     uint64_t tls_timeout_ns, proxy_timeout_ns, deadline_ns;
     int error;                    /* WSR_FRONT_FAILED: as which it ends */
-    struct wsr_tls_peer peer;     /* a client's; its host is the one below */
     uint8_t stage;
     bool proxy_flies;             /* what was shown to the ring last is the proxy's */
-    char host[WSR_PROXY_HOST_MAX + 1];
+    struct wsr_front_whom whom[]; /* a client's; a server has none */
 };
 
 static inline bool wsr_front_has_output(const struct wsr_front *front)

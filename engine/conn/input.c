@@ -100,7 +100,7 @@ static void tell_end(struct wsr_batch *batch, struct wsr_connection *c)
 void wsr_input_ended(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int sys_errno)
 {
     c->state |= WSR_CONN_ENDED;
-    c->end_errno = (uint8_t)sys_errno;
+    c->end_errno = (uint8_t)(sys_errno <= UINT8_MAX ? sys_errno : EIO);
     if (wsr_front_waits(c))
         return; /* its turn tells */
     if ((c->state & WSR_CONN_PREFACED) != 0) { /* what there is of a PROXY header comes to nothing */

@@ -118,6 +118,10 @@ enum { /* wsr_endpoint.flags */
     WSR_EP_DROPPED = 1 << 15         /* what was queued was dropped: wsr_endpoint.dropped, and not .waits */
 };
 
+/*
+ * An idle connection pays for all of this, so what it does without is kept elsewhere: `in` while a frame or a message is open, `aside` for
+ * handshakes, compression, TLS and ends. What a message touches stands together, and first.
+ */
 struct wsr_endpoint {
     wsr_feed_fn *feed;
     struct wsr_env *env;
@@ -125,24 +129,21 @@ struct wsr_endpoint {
     void *user;
 
     struct wsr_incoming *in;      /* NULL: all that has come was whole */
-    uint16_t flags;
-    int16_t cause, sys_errno;     /* of the close record, as are these four: here, for they must not need memory */
-    uint16_t http_status;
-    uint8_t tls_alert;
-    bool tls_alert_received;
-    uint32_t control_run;         /* control frames since the last data frame */
-    uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
-    uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
-
-    struct wsr_outbox out;
-    struct wsr_close close;
     struct wsr_chunk *aside;      /* what there mostly is not (proto/aside.h); NULL: nothing of it */
-
-    uint64_t opened_ns;           /* the transport's opening; UINT64_MAX: it is not there yet */
+    struct wsr_close close;
+    uint16_t flags;
+    int16_t cause;                /* of the close record, as are sys_errno, http_status and the alert: here, for they must not need memory */
+    uint32_t control_run;         /* control frames since the last data frame */
+    struct wsr_outbox out;
+    uint64_t messages_in, bytes_in, frames_in;
     union {
         uint64_t received_ns;       /* last input */
         uint64_t close_deadline_ns; /* WSR_EP_ENDS: of what the close module waits for, or a failed handshake */
     };
+    uint32_t emitted_in;          /* env->batch_serial at the last event; 0: none yet */
+
+    uint32_t assembled_bytes;     /* of the last message that was assembled: what the next one may have at once */
+    uint64_t opened_ns;           /* the transport's opening; UINT64_MAX: it is not there yet */
     uint64_t round_trip_ns;       /* of the last keepalive ping that was answered; 0: none */
     union {
         struct {
@@ -154,13 +155,15 @@ struct wsr_endpoint {
             uint64_t messages, bytes; /* undelivered: nothing is sent any more, and nobody waits for its answer */
         } dropped; /* WSR_EP_DROPPED */
     };
-
-    uint64_t messages_in, bytes_in, frames_in;
+    int16_t sys_errno;
+    uint16_t http_status;
+    uint8_t tls_alert;
+    bool tls_alert_received;
 };
 
 /*
- * Initialises an endpoint in place (an engine's slot): what its conn and aside are stays. config->limits, allocator, random and kernels are not read: env
- * has them. Returns as wsr_endpoint_open.
+ * Initialises an endpoint in place (an engine's slot): what its conn and aside are stays. config->limits, allocator, random and
+ * kernels are not read: env has them. Returns as wsr_endpoint_open.
  */
 WSR_MUST_USE int wsr_endpoint_init(struct wsr_endpoint *ep, struct wsr_env *env, const wsr_endpoint_config *config, uint64_t now_ns);
 void wsr_endpoint_fini(struct wsr_endpoint *ep);
