@@ -1,5 +1,5 @@
 /*
- * tests/lib/same.c - see same.h.
+ * tests/lib/same.c - see same.h: turns and transcripts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,43 +12,19 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <wsring/wsring.h>
 
-#include "lib/same.h"
+#include "lib/same_stage.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
-#define SLICE(text) ((wsr_slice){(const uint8_t *)(text), strlen(text)})
 
-enum { ENDS_MAX = 4, TEXT_MAX = 8192, BYTES_MAX = 1 << 20, REQUEST_LEN_MAX = 256 };
+enum { BYTES_MAX = 1 << 20, SCRIPTS_MAX = 64 };
 
-static const char request[] = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 static uint8_t bytes[BYTES_MAX];
-
-/* One end of a connection, and what has come to it. */
-struct end {
-    wsr_conn conn;
-    unsigned opened, messages, closed;
-    uint64_t chunk_bytes, chunk_sum;
-    char text[TEXT_MAX];
-    size_t len;
-};
-
-struct stage {
-    const struct same_host *host;
-    uint64_t random;
-    wsr_engine *server, *client;
-    wsr_listener listener;
-    uint16_t port;
-    struct end servers[ENDS_MAX], clients[ENDS_MAX];
-    unsigned servers_n, clients_n, late; /* late: waits that came to nothing */
-    bool silent; /* the server does not echo */
-};
 
 /* ---- transcripts ---- */
 
-__attribute__((format(printf, 2, 3))) static void note(struct end *end, const char *format, ...)
+void same_note(struct end *end, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -58,7 +34,7 @@ __attribute__((format(printf, 2, 3))) static void note(struct end *end, const ch
         end->len += (size_t)n < sizeof end->text - end->len ? (size_t)n : sizeof end->text - end->len - 1;
 }
 
-static uint64_t sum_of(uint64_t sum, const uint8_t *p, size_t len)
+uint64_t same_sum(uint64_t sum, const uint8_t *p, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         sum = (sum ^ p[i]) * 0x100000001b3u;
@@ -67,9 +43,9 @@ static uint64_t sum_of(uint64_t sum, const uint8_t *p, size_t len)
 
 static void note_end(struct end *end, const wsr_close_record *r)
 {
-    note(end, "    CLOSED by %d, code %u, sent %u, received %u%s, %s, errno %d, status %u, reason '%s'\n", (int)r->by, r->code, r->code_sent,
+    same_note(end, "    CLOSED by %d, code %u, sent %u, received %u%s, %s, errno %d, status %u, reason '%s'\n", (int)r->by, r->code, r->code_sent,
          r->code_received, r->clean ? ", clean" : "", wsr_error_name(r->cause), r->sys_errno, r->http_status, r->reason);
-    note(end, "    in %llu messages, %llu bytes; out %llu, %llu; undelivered %llu, unconfirmed %llu\n", (unsigned long long)r->messages_in,
+    same_note(end, "    in %llu messages, %llu bytes; out %llu, %llu; undelivered %llu, unconfirmed %llu\n", (unsigned long long)r->messages_in,
          (unsigned long long)r->bytes_in, (unsigned long long)r->messages_out, (unsigned long long)r->bytes_out,
          (unsigned long long)r->messages_undelivered, (unsigned long long)r->messages_unconfirmed);
 }
@@ -80,11 +56,11 @@ static void note_chunk(struct end *end, const wsr_event *ev)
     if ((ev->flags & WSR_EVENT_FIRST) != 0)
         end->chunk_bytes = end->chunk_sum = 0;
     end->chunk_bytes += ev->data.len;
-    end->chunk_sum = sum_of(end->chunk_sum, ev->data.ptr, ev->data.len);
+    end->chunk_sum = same_sum(end->chunk_sum, ev->data.ptr, ev->data.len);
     if ((ev->flags & WSR_EVENT_LAST) == 0)
         return;
     end->messages++;
-    note(end, "    in chunks %u, %llu bytes, %llx\n", ev->opcode, (unsigned long long)end->chunk_bytes, (unsigned long long)end->chunk_sum);
+    same_note(end, "    in chunks %u, %llu bytes, %llx\n", ev->opcode, (unsigned long long)end->chunk_bytes, (unsigned long long)end->chunk_sum);
 }
 
 static void see(struct stage *s, struct end *end, const wsr_event *ev)
@@ -92,21 +68,21 @@ static void see(struct stage *s, struct end *end, const wsr_event *ev)
     switch ((wsr_event_type)ev->type) {
     case WSR_EVENT_OPEN:
         end->opened++;
-        note(end, "    OPEN\n");
+        same_note(end, "    OPEN\n");
         break;
     case WSR_EVENT_MESSAGE:
         end->messages++;
-        note(end, "    message %u, %zu bytes, %llx%s\n", ev->opcode, ev->data.len, (unsigned long long)sum_of(0, ev->data.ptr, ev->data.len),
+        same_note(end, "    message %u, %zu bytes, %llx%s\n", ev->opcode, ev->data.len, (unsigned long long)same_sum(0, ev->data.ptr, ev->data.len),
              (ev->flags & WSR_EVENT_AFTER_CLOSE) != 0 ? ", after our Close" : "");
         if (end >= s->servers && end < s->servers + ENDS_MAX && !s->silent)
-            note(end, "    echo: %s\n", wsr_error_name(wsr_forward(s->server, ev->conn, ev)));
+            same_note(end, "    echo: %s\n", wsr_error_name(wsr_forward(s->server, ev->conn, ev)));
         break;
     case WSR_EVENT_CHUNK:
         note_chunk(end, ev);
         break;
     case WSR_EVENT_PING:
     case WSR_EVENT_PONG:
-        note(end, "    %s, %zu bytes\n", ev->type == WSR_EVENT_PING ? "ping" : "pong", ev->data.len);
+        same_note(end, "    %s, %zu bytes\n", ev->type == WSR_EVENT_PING ? "ping" : "pong", ev->data.len);
         break;
     case WSR_EVENT_CLOSED:
         end->closed++;
@@ -119,7 +95,7 @@ static void see(struct stage *s, struct end *end, const wsr_event *ev)
 
 /* ---- turns ---- */
 
-static struct end *end_of(struct end *ends, unsigned *n, wsr_conn conn)
+struct end *same_end(struct end *ends, unsigned *n, wsr_conn conn)
 {
     for (unsigned i = 0; i < *n; i++)
         if (ends[i].conn == conn)
@@ -136,18 +112,18 @@ static void look(struct stage *s, wsr_engine *engine, struct end *ends, unsigned
     assert_true(got >= 0);
     for (int i = 0; i < got; i++)
         if (ev[i].type != WSR_EVENT_WAKE)
-            see(s, end_of(ends, n, ev[i].conn), &ev[i]);
+            see(s, same_end(ends, n, ev[i].conn), &ev[i]);
 }
 
-static void turn(struct stage *s)
+void same_turn(struct stage *s)
 {
     look(s, s->server, s->servers, &s->servers_n);
     look(s, s->client, s->clients, &s->clients_n);
 }
 
-static void until(struct stage *s, const unsigned *count, unsigned n)
+void same_until(struct stage *s, const unsigned *count, unsigned n)
 {
-    for (const uint64_t end_ns = s->host->now_ns() + 10 * SECOND; *count < n; turn(s)) {
+    for (const uint64_t end_ns = s->host->now_ns() + 10 * SECOND; *count < n; same_turn(s)) {
         if (s->host->now_ns() < end_ns)
             continue;
         s->late++;
@@ -155,475 +131,25 @@ static void until(struct stage *s, const unsigned *count, unsigned n)
     }
 }
 
-static uint64_t draw(struct stage *s)
+uint64_t same_draw(struct stage *s)
 {
     s->random ^= s->random << 13, s->random ^= s->random >> 7, s->random ^= s->random << 17;
     return s->random;
 }
 
-static wsr_slice some(struct stage *s, size_t most)
+wsr_slice same_payload(struct stage *s, size_t most)
 {
-    const size_t len = (size_t)(draw(s) % (most + 1));
-    return (wsr_slice){bytes + draw(s) % (BYTES_MAX - len), len};
+    const size_t len = (size_t)(same_draw(s) % (most + 1));
+    return (wsr_slice){bytes + same_draw(s) % (BYTES_MAX - len), len};
 }
 
-/* ---- what both kinds of connections do ---- */
-
-static struct end *connect_client(struct stage *s, bool deflate)
-{
-    wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
-    char url[64];
-    snprintf(url, sizeof url, "ws://127.0.0.1:%u/chat", (unsigned)s->port);
-    config.url = url;
-    config.deflate.on = deflate;
-    wsr_conn conn;
-    assert_int_equal(wsr_connect(s->client, &config, &conn), WSR_OK);
-    struct end *client = end_of(s->clients, &s->clients_n, conn);
-    struct end *server = &s->servers[s->servers_n];
-    until(s, &client->opened, 1);
-    until(s, &server->opened, 1);
-    return client;
-}
-
-static void converse(struct stage *s, struct end *client, unsigned messages, size_t most)
-{
-    for (unsigned i = 0; i < messages; i++) {
-        const unsigned seen = client->messages;
-        assert_int_equal(wsr_send(s->client, client->conn, draw(s) % 2 != 0 ? WSR_TEXT : WSR_BINARY, some(s, most)), WSR_OK);
-        if (draw(s) % 2 != 0)
-            until(s, &client->messages, seen + 1);
-    }
-    until(s, &client->messages, messages);
-}
-
-static void both_closed(struct stage *s)
+void same_closed(struct stage *s)
 {
     for (unsigned i = 0; i < s->clients_n; i++)
-        until(s, &s->clients[i].closed, 1);
+        same_until(s, &s->clients[i].closed, 1);
     for (unsigned i = 0; i < s->servers_n; i++)
-        until(s, &s->servers[i].closed, 1);
+        same_until(s, &s->servers[i].closed, 1);
 }
-
-static int connect_peer(struct stage *s)
-{
-    const int peer = s->host->connect(s->port);
-    assert_true(peer >= 0);
-    return peer;
-}
-
-/* All of it, however little the host takes at a time. */
-static void put(struct stage *s, int peer, const void *p, size_t len)
-{
-    for (size_t at = 0; at < len; turn(s)) {
-        const long n = s->host->write(peer, (const uint8_t *)p + at, len - at);
-        at += n > 0 ? (size_t)n : 0;
-        if (n < 0 && n != -EAGAIN)
-            return;
-    }
-}
-
-/* A masked frame. */
-static size_t frame(uint8_t *to, uint8_t first, wsr_slice payload)
-{
-    static const uint8_t key[4] = {1, 2, 3, 4};
-    size_t n = 2;
-    to[0] = first;
-    to[1] = (uint8_t)(0x80 | (payload.len < 126 ? payload.len : 126));
-    if (payload.len >= 126) {
-        to[n++] = (uint8_t)(payload.len >> 8);
-        to[n++] = (uint8_t)payload.len;
-    }
-    memcpy(to + n, key, 4);
-    n += 4;
-    for (size_t i = 0; i < payload.len; i++)
-        to[n++] = payload.ptr[i] ^ key[i % 4];
-    return n;
-}
-
-static void put_frame(struct stage *s, int peer, uint8_t first, wsr_slice payload)
-{
-    static uint8_t room[66000];
-    assert_true(payload.len < 65536);
-    put(s, peer, room, frame(room, first, payload));
-}
-
-/* What came to the peer up to so many bytes, or to the end; noted as its sum. */
-static void peer_reads(struct stage *s, int peer, struct end *told, size_t most)
-{
-    uint64_t sum = 0;
-    size_t total = 0;
-    uint8_t room[4096];
-    for (const uint64_t end_ns = s->host->now_ns() + 10 * SECOND; total < most; turn(s)) {
-        const long n = s->host->read(peer, room, most - total < sizeof room ? most - total : sizeof room);
-        if (n == 0 || (n < 0 && n != -EAGAIN)) {
-            note(told, "    the peer: %s\n", n == 0 ? "the end" : "broken off");
-            break;
-        }
-        sum = n > 0 ? sum_of(sum, room, (size_t)n) : sum;
-        total += n > 0 ? (size_t)n : 0;
-        if (s->host->now_ns() > end_ns) {
-            s->late++;
-            break;
-        }
-    }
-    note(told, "    the peer got %zu bytes, %llx\n", total, (unsigned long long)sum);
-}
-
-/* A peer whose handshake is done. */
-static int greet(struct stage *s)
-{
-    const int peer = connect_peer(s);
-    struct end *server = &s->servers[s->servers_n];
-    put(s, peer, request, sizeof request - 1);
-    until(s, &server->opened, 1);
-    peer_reads(s, peer, server, 129); /* the 101, which names no date and no server */
-    return peer;
-}
-
-/* ---- scripts ---- */
-
-static void the_client_closes(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    converse(s, client, 10, 3000);
-    assert_int_equal(wsr_close(s->client, client->conn, 4000, SLICE("enough")), WSR_OK);
-    both_closed(s);
-}
-
-static void the_server_closes(struct stage *s)
-{
-    converse(s, connect_client(s, false), 10, 3000);
-    assert_int_equal(wsr_close(s->server, s->servers[0].conn, 1001, SLICE("going")), WSR_OK);
-    both_closed(s);
-}
-
-static void both_close(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    converse(s, client, 3, 300);
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("")), WSR_OK);
-    assert_int_equal(wsr_close(s->server, s->servers[0].conn, 1001, SLICE("")), WSR_OK);
-    both_closed(s);
-}
-
-static void the_client_aborts(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    converse(s, client, 3, 300);
-    assert_int_equal(wsr_abort(s->client, client->conn), WSR_OK);
-    both_closed(s);
-}
-
-static void the_server_aborts(struct stage *s)
-{
-    converse(s, connect_client(s, false), 3, 300);
-    assert_int_equal(wsr_abort(s->server, s->servers[0].conn), WSR_OK);
-    both_closed(s);
-}
-
-/* Nothing is waited for: the Close goes behind all of it, and the answers come nevertheless. */
-static void much_and_a_close(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    for (unsigned i = 0; i < 20; i++)
-        assert_int_equal(wsr_send(s->client, client->conn, WSR_BINARY, some(s, 2000)), WSR_OK);
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("all said")), WSR_OK);
-    both_closed(s);
-}
-
-static void large_messages(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    converse(s, client, 4, 900000);
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("")), WSR_OK);
-    both_closed(s);
-}
-
-static void fragments_and_pings(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    for (unsigned i = 0; i < 6; i++) {
-        assert_int_equal(wsr_send_fragmented(s->client, client->conn, WSR_BINARY, some(s, 5000), 1 + draw(s) % 2000), WSR_OK);
-        assert_int_equal(wsr_send(s->client, client->conn, WSR_PING, some(s, 125)), WSR_OK);
-        until(s, &client->messages, i + 1);
-    }
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("")), WSR_OK);
-    both_closed(s);
-}
-
-static void compressed(struct stage *s)
-{
-    struct end *client = connect_client(s, true);
-    converse(s, client, 10, 5000);
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("")), WSR_OK);
-    both_closed(s);
-}
-
-static void in_chunks(struct stage *s)
-{
-    struct end *client = connect_client(s, false);
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(wsr_send(s->client, client->conn, WSR_BINARY, some(s, 200000)), WSR_OK);
-    until(s, &s->servers[0].messages, 4);
-    assert_int_equal(wsr_close(s->client, client->conn, 1000, SLICE("")), WSR_OK);
-    both_closed(s);
-}
-
-static void drained(struct stage *s)
-{
-    wsr_drain_config drain = WSR_DRAIN_CONFIG_INIT;
-    converse(s, connect_client(s, false), 3, 300);
-    converse(s, connect_client(s, false), 3, 300);
-    assert_int_equal(wsr_drain(s->server, &drain), WSR_OK);
-    both_closed(s);
-}
-
-static void nobody_listens(struct stage *s)
-{
-    wsr_connect_config config = WSR_CONNECT_CONFIG_INIT;
-    char url[64];
-    wsr_conn conn;
-    assert_int_equal(wsr_unlisten(s->server, s->listener), WSR_OK);
-    turn(s);
-    snprintf(url, sizeof url, "ws://127.0.0.1:%u/chat", (unsigned)s->port);
-    config.url = url;
-    assert_int_equal(wsr_connect(s->client, &config, &conn), WSR_OK);
-    end_of(s->clients, &s->clients_n, conn);
-    both_closed(s);
-}
-
-static void a_peer_closes(struct stage *s)
-{
-    static uint8_t room[2000];
-    const int peer = greet(s);
-    size_t n = frame(room, 0x81, SLICE("one"));
-    n += frame(room + n, 0x82, SLICE("two"));
-    n += frame(room + n, 0x88, (wsr_slice){(const uint8_t *)"\x0f\xa0" "bye", 5});
-    put(s, peer, room, n); /* in one go, and the end of the stream behind it */
-    s->host->shut(peer);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-static void a_peer_resets_behind_both_closes(struct stage *s)
-{
-    const int peer = greet(s);
-    put_frame(s, peer, 0x88, (wsr_slice){(const uint8_t *)"\x03\xe8", 2});
-    peer_reads(s, peer, &s->servers[0], 4);
-    s->host->reset(peer);
-    both_closed(s);
-}
-
-/* Not before it has the echo: whether that had been sent when the end came would be chance. */
-static void a_peer_stops(struct stage *s)
-{
-    const int peer = greet(s);
-    const wsr_slice payload = some(s, 3000);
-    put_frame(s, peer, 0x82, payload);
-    peer_reads(s, peer, &s->servers[0], payload.len + (payload.len < 126 ? 2 : 4));
-    turn(s);
-    s->host->shut(peer);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-static void a_peer_resets(struct stage *s)
-{
-    const int peer = greet(s);
-    s->silent = true;
-    put_frame(s, peer, 0x82, some(s, 3000));
-    until(s, &s->servers[0].messages, 1);
-    s->host->reset(peer);
-    both_closed(s);
-}
-
-static void a_frame_is_cut(struct stage *s, bool reset)
-{
-    static uint8_t room[4000];
-    const int peer = greet(s);
-    const size_t n = frame(room, 0x82, (wsr_slice){bytes, 1 + draw(s) % 3000});
-    s->silent = true;
-    put_frame(s, peer, 0x81, SLICE("whole"));
-    until(s, &s->servers[0].messages, 1);
-    put(s, peer, room, 1 + draw(s) % (n - 1));
-    for (unsigned i = 0; i < 3; i++)
-        turn(s);
-    if (reset)
-        s->host->reset(peer);
-    else
-        s->host->close(peer);
-    both_closed(s);
-}
-
-static void a_frame_is_cut_off(struct stage *s)
-{
-    a_frame_is_cut(s, false);
-}
-
-static void a_frame_is_reset(struct stage *s)
-{
-    a_frame_is_cut(s, true);
-}
-
-/* What must not be is answered with a Close, and the answer is read to the end of the stream. */
-static void wrong(struct stage *s, const void *p, size_t len)
-{
-    const int peer = greet(s);
-    put_frame(s, peer, 0x81, SLICE("still right"));
-    until(s, &s->servers[0].messages, 1);
-    put(s, peer, p, len);
-    s->host->shut(peer);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-static void not_masked(struct stage *s)
-{
-    wrong(s, "\x81\x02hi", 4);
-}
-
-static void not_utf8(struct stage *s)
-{
-    wrong(s, "\x81\x82\0\0\0\0\xc0\xaf", 8);
-}
-
-static void too_large(struct stage *s)
-{
-    wrong(s, "\x82\xff\0\0\0\0\x40\0\0\0\1\2\3\4", 14);
-}
-
-static void a_bad_code(struct stage *s)
-{
-    wrong(s, "\x88\x82\0\0\0\0\x03\xed", 8);
-}
-
-static void a_continuation_of_nothing(struct stage *s)
-{
-    wrong(s, "\x80\x80\0\0\0\0", 6);
-}
-
-static void half_a_request(struct stage *s)
-{
-    const int peer = connect_peer(s);
-    put(s, peer, request, 1 + draw(s) % (sizeof request - 2));
-    s->host->shut(peer);
-    unsigned *seen = &s->servers_n;
-    until(s, seen, 1);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-static void no_upgrade(struct stage *s)
-{
-    const int peer = connect_peer(s);
-    put(s, peer, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
-    s->host->shut(peer);
-    until(s, &s->servers_n, 1);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-/* Nothing is read for a while; then all that came is there, and how it ended. */
-static void after_a_pause(struct stage *s, bool reset)
-{
-    const int peer = greet(s);
-    s->silent = true;
-    assert_int_equal(wsr_pause_read(s->server, s->servers[0].conn), WSR_OK);
-    turn(s);
-    for (unsigned i = 0; i < 5; i++)
-        put_frame(s, peer, 0x82, some(s, 5000));
-    if (reset)
-        s->host->reset(peer);
-    else
-        s->host->shut(peer);
-    for (unsigned i = 0; i < 5; i++)
-        turn(s);
-    assert_int_equal(wsr_resume_read(s->server, s->servers[0].conn), WSR_OK);
-    both_closed(s);
-    if (!reset)
-        s->host->close(peer);
-}
-
-static void an_end_after_a_pause(struct stage *s)
-{
-    after_a_pause(s, false);
-}
-
-static void a_reset_after_a_pause(struct stage *s)
-{
-    after_a_pause(s, true);
-}
-
-/* A socket that is closed with bytes unread says so by a reset (RFC 1122 4.2.2.13). */
-static void a_peer_goes_without_reading(struct stage *s)
-{
-    const int peer = greet(s);
-    put_frame(s, peer, 0x82, some(s, 1000));
-    until(s, &s->servers[0].messages, 1);
-    for (unsigned i = 0; i < 3; i++)
-        turn(s);
-    s->host->close(peer);
-    both_closed(s);
-}
-
-static void byte_by_byte(struct stage *s)
-{
-    static uint8_t room[600];
-    const int peer = greet(s);
-    size_t n = frame(room, 0x01, SLICE("\xC3\xA4\xE2\x82\xAC "));
-    n += frame(room + n, 0x89, SLICE("between"));
-    n += frame(room + n, 0x80, SLICE("\xF0\x9F\x98\x80"));
-    n += frame(room + n, 0x88, (wsr_slice){NULL, 0});
-    for (size_t i = 0; i < n; i++)
-        put(s, peer, room + i, 1);
-    s->host->shut(peer);
-    peer_reads(s, peer, &s->servers[0], SIZE_MAX);
-    both_closed(s);
-    s->host->close(peer);
-}
-
-static const struct script {
-    const char *name;
-    void (*play)(struct stage *s);
-    bool deflate;
-    uint64_t whole_bytes_max;
-} scripts[] = {
-    {"the client closes", the_client_closes, false, 0},
-    {"the server closes", the_server_closes, false, 0},
-    {"both close", both_close, false, 0},
-    {"the client aborts", the_client_aborts, false, 0},
-    {"the server aborts", the_server_aborts, false, 0},
-    {"much, and a Close behind it", much_and_a_close, false, 0},
-    {"large messages", large_messages, false, 0},
-    {"fragments and pings", fragments_and_pings, false, 0},
-    {"compressed", compressed, true, 0},
-    {"in chunks", in_chunks, false, 1000},
-    {"drained", drained, false, 0},
-    {"nobody listens", nobody_listens, false, 0},
-    {"a peer closes", a_peer_closes, false, 0},
-    {"a peer resets behind both Closes", a_peer_resets_behind_both_closes, false, 0},
-    {"a peer stops", a_peer_stops, false, 0},
-    {"a peer resets", a_peer_resets, false, 0},
-    {"a frame is cut off", a_frame_is_cut_off, false, 0},
-    {"a frame is reset", a_frame_is_reset, false, 0},
-    {"not masked", not_masked, false, 0},
-    {"not UTF-8", not_utf8, false, 0},
-    {"too large", too_large, false, 0},
-    {"a bad code", a_bad_code, false, 0},
-    {"a continuation of nothing", a_continuation_of_nothing, false, 0},
-    {"half a request", half_a_request, false, 0},
-    {"no upgrade", no_upgrade, false, 0},
-    {"an end after a pause", an_end_after_a_pause, false, 0},
-    {"a reset after a pause", a_reset_after_a_pause, false, 0},
-    {"a peer goes without reading", a_peer_goes_without_reading, false, 0},
-    {"byte by byte", byte_by_byte, false, 0},
-};
-enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
 
 /* ---- playing ---- */
 
@@ -641,7 +167,7 @@ static unsigned play(const struct same_host *host, const struct script *script, 
     struct stage *s = &stage;
     memset(s, 0, sizeof *s);
     s->host = host;
-    s->random = 88172645463325252u + round * 1000003u + (uint64_t)(script - scripts);
+    s->random = 88172645463325252u + round * 1000003u + (uint64_t)(script - same_scripts);
     host->begin(1 + round);
     wsr_config config = WSR_CONFIG_INIT;
     config.ring_without = round % 8;
@@ -673,23 +199,24 @@ static void test(void **state)
 
 int same_main(int argc, char **argv, const struct same_host *host)
 {
-    static struct CMUnitTest tests[SCRIPTS];
+    static struct CMUnitTest tests[SCRIPTS_MAX];
     for (size_t i = 0; i < BYTES_MAX; i++)
         bytes[i] = (uint8_t)('a' + (i * 7 + i / 251) % 26);
     the_host = host;
+    assert_true(same_scripts_n <= SCRIPTS_MAX);
     if (argc == 2) {
         const unsigned rounds = (unsigned)atoi(argv[1]);
         for (unsigned round = 0; round < rounds; round++)
-            for (unsigned i = 0; i < SCRIPTS; i++)
-                (void)play(host, &scripts[i], round, stdout);
+            for (unsigned i = 0; i < same_scripts_n; i++)
+                (void)play(host, &same_scripts[i], round, stdout);
         return 0;
     }
-    for (unsigned i = 0; i < SCRIPTS; i++) {
+    for (unsigned i = 0; i < same_scripts_n; i++) {
         union {
             const struct script *script;
             void *state;
-        } pointer = {&scripts[i]};
-        tests[i] = (struct CMUnitTest){scripts[i].name, test, NULL, NULL, pointer.state};
+        } pointer = {&same_scripts[i]};
+        tests[i] = (struct CMUnitTest){same_scripts[i].name, test, NULL, NULL, pointer.state};
     }
-    return _cmocka_run_group_tests("the same on both kernels", tests, SCRIPTS, NULL, NULL);
+    return _cmocka_run_group_tests("the same on both kernels", tests, same_scripts_n, NULL, NULL);
 }
