@@ -169,9 +169,9 @@ static long long step(const struct load_target *target, unsigned from, unsigned 
     struct timespec wait = {.tv_sec = (time_t)quiet, .tv_nsec = (long)((quiet - (double)(time_t)quiet) * 1e9)};
 
     for (unsigned i = from; i < to; i++)
-        fds[i] = over_tls ? client_upgrade_sealed(target->port, "/", &sealed[i]) : client_upgrade(target->port, "/", squeezed != 0);
+        fds[i] = over_tls != 0 ? client_upgrade_sealed(target->port, "/", &sealed[i]) : client_upgrade(target->port, "/", squeezed != 0);
     traffic(from, to);
-    if (held && to == (unsigned)last) {
+    if (held != 0 && to == (unsigned)last) {
         char end;
 
         puts("open");
@@ -190,10 +190,10 @@ int main(int argc, char **argv)
     long long at_start, at_first, at_last;
 
     load_parse(argc, argv, numbers);
-    if (target->pid == 0 || first >= last || (over_tls && squeezed))
+    if (target->pid == 0 || first >= last || (over_tls != 0 && squeezed != 0))
         load_die("a target with a process, --first below --last, and not both --tls and --deflate are wanted");
     client_payload_build(payload, sizeof payload);
-    if (squeezed)
+    if (squeezed != 0)
         frame_bytes = client_frame_build(frame, CLIENT_BYTE0_BINARY | CLIENT_RSV1, small, client_deflate(small, sizeof small, payload, sizeof payload));
     else
         frame_bytes = client_frame_build(frame, CLIENT_BYTE0_BINARY, payload, sizeof payload);
