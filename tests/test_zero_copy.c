@@ -22,6 +22,7 @@
 #include "lib/failing.h"
 
 #define SECOND INT64_C(1000000000)
+#define PATIENCE (120 * SECOND) /* a handshake under valgrind, on a busy machine */
 
 enum { LEN_MAX = 400000, LEAST = 1000 };
 
@@ -83,6 +84,7 @@ static void host_open(struct host *host, uint32_t without, wsr_tls *tls)
     wsr_config config = WSR_CONFIG_INIT;
     wsr_listen_config listen = WSR_LISTEN_CONFIG_INIT;
     config.zero_copy_bytes = LEAST;
+    config.limits.handshake_timeout_ns = PATIENCE;
     config.ring_without = without;
     config.allocator = &failing;
     failing_bytes = 0;
@@ -99,6 +101,7 @@ static void connect_client(struct host *host, wsr_tls *tls)
     (void)snprintf(url, sizeof url, "%s://127.0.0.1:%u", tls != NULL ? "wss" : "ws", host->port);
     connect.url = url;
     connect.tls = tls;
+    connect.tls_timeout_ns = PATIENCE;
     assert_int_equal(wsr_connect(host->engine, &connect, &host->client), WSR_OK);
     until(host, &host->opened, 2);
 }
