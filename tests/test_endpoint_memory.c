@@ -534,6 +534,38 @@ static void a_control_frame_in_pieces_takes_memory_of_its_own(void **unused)
     }
 }
 
+/* What is begun is kept while it is, wherever it was cut, and between messages nothing is; without memory to keep it the peer is told. */
+static void what_is_begun_takes_memory_while_it_is(void **unused)
+{
+    (void)unused;
+    struct vectors_bytes frame = frame_of(WSR_SERVER, 0x81, "payload", 7);
+    for (size_t cut = 1; cut < frame.len; cut++) {
+        for (int fails = 0; fails < 2; fails++) {
+            struct talk talk;
+            open_ok(&talk, WSR_SERVER, &plain);
+            struct wsr_pool *pool = &talk.ep->env->pool;
+            wsr_pool_free(pool); /* none is kept */
+            const size_t before = talk.heap.bytes;
+            talk.heap.fail_at = fails != 0 ? talk.heap.calls + 1 : 0;
+            talk_feed(&talk, frame.ptr, cut);
+            if (fails != 0) {
+                talk_eof(&talk, 0);
+                assert_int_equal(talk.record.cause, WSR_ENOMEM);
+                assert_int_equal(talk.record.code_sent, 1011);
+            } else {
+                assert_true(talk.heap.bytes > before && talk.heap.bytes <= before + 512 + 256);
+                talk_feed(&talk, frame.ptr + cut, frame.len - cut);
+                assert_string_equal(vectors_string(&talk.seen), "text payload\n");
+                talk_tick(&talk); /* what the event pointed to goes back */
+                wsr_pool_free(pool);
+                assert_int_equal(talk.heap.bytes, before);
+            }
+            free_ok(&talk);
+        }
+    }
+    vectors_bytes_free(&frame);
+}
+
 /* The peer's Close finds no memory for its answer: it is known all the same, and so is why it was not answered. */
 static void a_close_that_cannot_be_answered_says_so(void **unused)
 {
@@ -588,6 +620,7 @@ int main(void)
         cmocka_unit_test(the_cause_survives_a_lasting_lack_of_memory),
         cmocka_unit_test(a_close_without_memory_changes_nothing),
         cmocka_unit_test(a_control_frame_in_pieces_takes_memory_of_its_own),
+        cmocka_unit_test(what_is_begun_takes_memory_while_it_is),
         cmocka_unit_test(a_close_that_cannot_be_answered_says_so),
         cmocka_unit_test(an_abort_without_memory_is_one),
     };
