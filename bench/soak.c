@@ -273,6 +273,14 @@ static unsigned descriptors(void)
     return n;
 }
 
+/* A connection's goes with the last of its operations, which may come behind CLOSED. */
+static void await_descriptors(unsigned before)
+{
+    const uint64_t begun_ns = cmd_now_ns();
+    while (descriptors() > before && cmd_now_ns() - begun_ns < END_SECONDS * (uint64_t)SECOND_NS)
+        poll_until(cmd_now_ns() + TICK_NS);
+}
+
 static void tell_totals(unsigned left, unsigned descriptors_before)
 {
     const unsigned now = descriptors();
@@ -332,7 +340,9 @@ int main(int argc, char **argv)
     signals_watch(soak.engine);
     const unsigned before = descriptors();
     run((unsigned)seconds);
-    tell_totals(end(), before);
+    const unsigned left = end();
+    await_descriptors(before);
+    tell_totals(left, before);
     signals_unwatch(soak.engine);
     wsr_engine_close(soak.engine);
     wsr_tls_release(soak.tls);
