@@ -20,6 +20,12 @@
 
 /* ---- worlds: what must be true of them, chaos.h says ---- */
 
+#ifdef WSR_VALGRIND
+enum { SLOWER = 10 }; /* a tenth of the worlds */
+#else
+enum { SLOWER = 1 };
+#endif
+
 static uint64_t seed_running;
 static wsr_tls *server_tls, *client_tls;
 
@@ -40,14 +46,14 @@ static void world_once(uint64_t seed, bool perfect)
 static void worlds_on_a_perfect_host(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 100; seed++)
+    for (uint64_t seed = 1; seed <= 100 / SLOWER; seed++)
         world_once(seed, true);
 }
 
 static void worlds_under_every_misfortune(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 400; seed++)
+    for (uint64_t seed = 1; seed <= 400 / SLOWER; seed++)
         world_once(seed, false);
 }
 
@@ -71,8 +77,8 @@ static void worlds_over_tls(void **state)
     const wsr_tls_config client = {.size = sizeof client, .role = WSR_CLIENT, .verify_none = true};
     assert_int_equal(wsr_tls_open(&server_tls, &server, NULL, 0), WSR_OK);
     assert_int_equal(wsr_tls_open(&client_tls, &client, NULL, 0), WSR_OK);
-    for (uint64_t seed = 1; seed <= 200; seed++)
-        world_once(seed, seed <= 30);
+    for (uint64_t seed = 1; seed <= 200 / SLOWER; seed++)
+        world_once(seed, seed <= 30 / SLOWER);
     wsr_tls_release(server_tls);
     wsr_tls_release(client_tls);
     server_tls = client_tls = NULL;
