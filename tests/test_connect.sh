@@ -182,7 +182,8 @@ check "--json: a refusal" events '[x["event"] for x in e] == ["closed"] and e[0]
     and e[0]["cause"] == "http_503" and not e[0]["opened"] and e[0]["error"] == "WSR_EREFUSED"'
 fed '' ws://no-such-host.invalid/
 check "no such name: exit 6" eval 'exits 6 && err_has "not connected: .*resolved"'
-closed=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+exec 7< <("$python" tests/cli/hold_ports.py 1)
+read -r closed <&7
 fed '' "ws://127.0.0.1:$closed/"
 check "nobody listens: exit 7" eval 'exits 7 && err_has "not connected: .*Connection refused" && err_has "what to do: Is the server running"'
 fed '' --close 4999:enough --wait 0 "$peer/say"

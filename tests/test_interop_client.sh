@@ -102,8 +102,9 @@ fi
 
 # --- Proxies in front of a server ----------------------------------------------------------------------------------------
 
-# Two ports that were free a moment ago.
-free_ports() { "$PYTHON" -c 'import socket; s = [socket.create_server(("127.0.0.1", 0)) for i in "12"]; print(*(x.getsockname()[1] for x in s))'; }
+# Two ports that nobody else gets, for one proxy after the other.
+exec 7< <("$PYTHON" "$here/cli/hold_ports.py" 2)
+read -r plain tls <&7
 
 # accepts PORT: until it does, ten seconds at most
 accepts() { local i; for ((i = 0; i < 200; i++)); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.05; done; return 1; }
@@ -126,7 +127,6 @@ fronted()
 }
 
 starts node "$here/peers/server_ws.js" || not_ok "ws does not listen: $(last)"
-read -r plain tls < <(free_ports)
 cat >"$work/nginx.conf" <<CONF
 daemon off;
 worker_processes 1;
@@ -152,7 +152,6 @@ http {
 }
 CONF
 fronted nginx nginx -e stderr -p "$work" -c "$work/nginx.conf"
-read -r plain tls < <(free_ports)
 cat >"$work/haproxy.cfg" <<CONF
 global
     maxconn 64

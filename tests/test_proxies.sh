@@ -11,8 +11,11 @@ for program in tinyproxy microsocks; do
     command -v "$program" >/dev/null || { echo "1..0 # SKIP there is no $program"; exit 77; }
 done
 
-# free_port: one that nobody listens on. The proxies cannot be asked for the one they have.
-free_port() { "$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# The proxies cannot be asked for the port they have, so they are told one: here are all, and one that nobody ever listens on.
+exec 7< <("$python" tests/cli/hold_ports.py 8)
+read -ra held <&7
+nobody=${held[0]}
+next_port() { held=("${held[@]:1}"); proxy=${held[0]:?too few ports are held}; }
 # listens PORT: somebody takes connections there, within 20 s.
 listens()
 {
@@ -29,7 +32,7 @@ tiny()
 {
     name=$1
     shift
-    proxy=$(free_port)
+    next_port
     printf '%s\n' "Port $proxy" 'Listen 127.0.0.1' 'Timeout 60' 'MaxClients 20' 'Allow 127.0.0.1' "$@" >"$tmp/$name.conf"
     background tinyproxy -d -c "$tmp/$name.conf"
     listens "$proxy" || { echo "not ok - tinyproxy does not listen"; cat "$tmp/$name.err"; exit 1; }
@@ -39,7 +42,7 @@ socks()
 {
     name=$1
     shift
-    proxy=$(free_port)
+    next_port
     background microsocks -i 127.0.0.1 -p "$proxy" "$@"
     listens "$proxy" || { echo "not ok - microsocks does not listen"; exit 1; }
 }
@@ -70,7 +73,6 @@ serve plain
 plain=$port
 serve tls --tls-self-signed
 tls=$port
-nobody=$(free_port)
 
 # --- CONNECT -------------------------------------------------------------------------------------------------------------
 
