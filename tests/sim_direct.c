@@ -234,6 +234,94 @@ static void an_end_is_read_once(void **unused)
     one_close(&o);
 }
 
+/* An engine and a peer whose large messages it reads directly. */
+static int open_direct(struct one *o, uint32_t socket_bytes)
+{
+    static uint8_t frame[70000 + 14] = {0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0x11, 0x70};
+    sim_reset(78);
+    sim_knobs.socket_bytes = socket_bytes;
+    one_open(o, NULL);
+    const int peer = one_peer(o);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(sim_peer_write(peer, frame, sizeof frame), (ptrdiff_t)sizeof frame);
+        one_poll(o, MS);
+        assert_int_equal(o->messages, i);
+    }
+    return peer;
+}
+
+/* All that was sent, len bytes of it, is a frame with these bytes. */
+static void peer_gets(struct one *o, int peer, size_t len)
+{
+    static uint8_t got[SIZE_MAX_ + 10];
+    size_t n = 0;
+    while (n < len + 10) {
+        const ptrdiff_t more = sim_peer_read(peer, got + n, sizeof got - n);
+        assert_true(more > 0 || more == -EAGAIN);
+        n += more > 0 ? (size_t)more : 0;
+        one_poll(o, MS);
+    }
+    assert_int_equal(n, len + 10);
+    assert_memory_equal(got + 10, bytes, len);
+}
+
+static void a_large_send_does_without_the_ring(void **unused)
+{
+    (void)unused;
+    struct one o;
+    const wsr_slice message = {bytes, 100000};
+    const int peer = open_direct(&o, 150000);
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, message), WSR_OK);
+    const uint64_t before = sim_stats.sends_now;
+    one_poll(&o, MS);
+    assert_int_equal(sim_stats.sends_now, before + 1);
+    peer_gets(&o, peer, message.len);
+
+    /* Within a batch memory must not become free: its events may point there. */
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, message), WSR_OK);
+    assert_int_equal(wsr_flush(o.engine), WSR_OK);
+    assert_int_equal(sim_stats.sends_now, before + 1);
+    peer_gets(&o, peer, message.len);
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
+static void what_the_kernel_does_not_take_is_left_to_the_ring(void **unused)
+{
+    (void)unused;
+    struct one o;
+    const int peer = open_direct(&o, 80000);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t before = sim_stats.sends_now;
+        if (i == 1) /* the first time a part of it goes, the second time nothing */
+            sim_fail(SIM_SEND, 1, EAGAIN);
+        assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, (wsr_slice){bytes, SIZE_MAX_}), WSR_OK);
+        one_poll(&o, MS);
+        assert_int_equal(sim_stats.sends_now, before + (i == 0));
+        assert_true(wsr_outbox_bytes(o.engine, o.conn) > 0);
+        peer_gets(&o, peer, SIZE_MAX_);
+    }
+    sim_peer_close(peer);
+    one_close(&o);
+}
+
+static void it_fails_as_the_rings_do(void **unused)
+{
+    (void)unused;
+    struct one o;
+    const int peer = open_direct(&o, 150000);
+    sim_fail(SIM_SEND, 1, ECONNRESET);
+    assert_int_equal(wsr_send(o.engine, o.conn, WSR_BINARY, (wsr_slice){bytes, 100000}), WSR_OK);
+    one_poll(&o, MS);
+    assert_int_equal(sim_failures(), 0);
+    sim_peer_close(peer);
+    one_poll(&o, 20 * SECOND);
+    assert_int_equal(o.closed, 1);
+    assert_int_equal(o.record.cause, WSR_ERESET);
+    assert_int_equal(o.record.sys_errno, ECONNRESET);
+    one_close(&o);
+}
+
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -248,6 +336,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_messages_come_back_from_any_world),
         cmocka_unit_test(an_end_is_read_once),
+        cmocka_unit_test(a_large_send_does_without_the_ring),
+        cmocka_unit_test(what_the_kernel_does_not_take_is_left_to_the_ring),
+        cmocka_unit_test(it_fails_as_the_rings_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

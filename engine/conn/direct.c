@@ -1,9 +1,10 @@
 /*
- * conn/direct.c - large messages, received straight into their own memory. The ring's receives fill its buffers for all
- * connections at once, and by the time the last is looked at, the first has left the cache; and from there a large message
- * would have to be copied. So where large messages come, the connection has a poll armed in its receive's stead, and is read
- * when there is something: header beside, payload where the message shall be, unmasked while it is hot, no more of them in a
- * batch than the cache holds.
+ * conn/direct.c - large messages, received straight into their own memory and sent from it at once. The ring's receives fill its
+ * buffers for all connections, and by the time the last is looked at, the first has left the cache; and from there a large
+ * message would have to be copied. So where large messages come, the connection has a poll armed in its receive's stead, and is
+ * read when there is something: header beside, payload where the message shall be, unmasked while it is hot, no more of them in
+ * a batch than the cache holds. What such a connection has to send is given to the kernel before the next ones are read: so the
+ * cache still has it, and the same memory takes the next ones in.
  *
  * Not where time stamps are asked for: a read that ends with the message cannot tell whether more lies behind it.
  */
@@ -24,10 +25,13 @@
 #define SMALL_READS_MAX 8u
 
 /*
- * A batch with more than this waits for the application: what it does with the first should find it in the cache. A quarter of an
- * L2 of 1 MiB, where the kernel's copies of it lie too, before and behind.
+ * A batch with more than this waits for the application: what it does with the first should find it in the cache. Chunks count, of
+ * which a message fills half and more; an L2 of 1 MiB has to hold the kernel's copies too, before and behind.
  */
-#define HOT_BYTES ((size_t)256 << 10)
+#define HOT_BYTES ((size_t)512 << 10)
+
+/* Read at a time: what one read brings is unmasked before the next one drives it out of the cache. */
+#define READ_BYTES_MAX ((size_t)256 << 10)
 
 static void leave(wsr_engine *engine, struct wsr_connection *c)
 {
@@ -101,7 +105,8 @@ static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
     struct wsr_chunk *chunk = wsr_pool_get(pool, head_len + payload);
     if (chunk == NULL)
         return -ENOMEM;
-    const long n = wsr_sys_receive(c->fd, (wsr_span){head, head_len}, (wsr_span){chunk->data, payload}, empty);
+    const size_t body_max = payload < READ_BYTES_MAX ? payload : READ_BYTES_MAX;
+    const long n = wsr_sys_receive(c->fd, (wsr_span){head, head_len}, (wsr_span){chunk->data, body_max}, empty);
     if (n <= 0) {
         wsr_pool_put(pool, chunk);
         return n;
@@ -119,13 +124,24 @@ static long read_header(wsr_engine *engine, struct wsr_batch *batch, struct wsr_
 /* Reads what is expected: the rest of a message, or the next one's beginning. Returns likewise. */
 static long read_some(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, bool *empty)
 {
-    const wsr_span room = wsr_endpoint_room(&c->ep);
+    wsr_span room = wsr_endpoint_room(&c->ep);
     if (room.len == 0)
         return read_header(engine, batch, c, empty);
+    room.len = room.len < READ_BYTES_MAX ? room.len : READ_BYTES_MAX;
     const long n = wsr_sys_receive(c->fd, (wsr_span){NULL, 0}, room, empty);
     if (n > 0)
         wsr_endpoint_filled(&c->ep, batch, (size_t)n);
     return n;
+}
+
+bool wsr_direct_suits(const wsr_engine *engine, const struct wsr_connection *c, const wsr_slice *slices, unsigned n)
+{
+    if ((c->state & WSR_CONN_DIRECT) == 0 || engine->config.zero_copy_bytes > 0 || wsr_endpoint_ends(&c->ep))
+        return false;
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += slices[i].len;
+    return bytes >= LARGE_BYTES;
 }
 
 bool wsr_direct_is_enough(const wsr_engine *engine, const struct wsr_batch *batch)

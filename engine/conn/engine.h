@@ -361,13 +361,15 @@ void wsr_direct_consider(wsr_engine *engine, struct wsr_connection *c);
 void wsr_direct_readable(wsr_engine *engine, struct wsr_connection *c, int events);
 /* Does the batch hold so much that the rest should wait until the application has had it? */
 bool wsr_direct_is_enough(const wsr_engine *engine, const struct wsr_batch *batch);
+/* Would these better be sent at once, while the cache still holds them? */
+bool wsr_direct_suits(const wsr_engine *engine, const struct wsr_connection *c, const wsr_slice *slices, unsigned n);
 /* Reads; false if there is more that could go on in another batch. Without a backlog only; it may leave one. */
 bool wsr_direct_read(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 
 /* ---- output.c ---- */
 
-/* Queues a send for every dirty connection. */
-void wsr_output_kick(wsr_engine *engine);
+/* Queues a send for every dirty connection. between_batches: no event's data is in use, so memory may become free at once. */
+void wsr_output_kick(wsr_engine *engine, bool between_batches);
 void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, const struct wsr_completion *completion);
 
 /* ---- codec.c ---- */

@@ -22,7 +22,46 @@ static int send_slices(wsr_engine *engine, struct wsr_connection *c, const wsr_s
     return wsr_ring_send(engine->ring, c->fd, tag, slices, n);
 }
 
-static void kick_one(wsr_engine *engine, struct wsr_connection *c)
+/* What a send came to: res bytes are the kernel's now, or it failed with -res. What the batch has no room for is owed. */
+static void sent(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c, int res)
+{
+    if (res > 0) {
+        if (wsr_conn_front(c) == NULL)
+            wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)res);
+        else
+            wsr_front_sent(engine, c, batch->now_ns, (size_t)res);
+        engine->shedding.some_may_go |= (c->state & WSR_CONN_STARVED) != 0;
+        if (wsr_endpoint_settle(&c->ep, batch))
+            wsr_conn_pending(engine, c);
+    } else if (res != -EINTR && res != -EAGAIN) {
+        if (wsr_conn_front(c) != NULL)
+            wsr_front_send_failed(engine, c, batch->now_ns);
+        wsr_endpoint_send_failed(&c->ep, batch, res == 0 ? EPIPE : -res);
+        /*
+         * Armed anew it looks what is there: a reset that came together with bytes does not wake a receive that has taken those
+         * (seen on 6.18), and then only a deadline would end this.
+         */
+        if (c->ep.close.state == WSR_CS_BROKEN)
+            (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
+    }
+    wsr_conn_after(engine, c);
+}
+
+/*
+ * Sends without the ring, while the cache holds it: true if that was all. Between two batches only: what was sent is free memory,
+ * and events of a batch may point into it.
+ */
+static bool send_now(wsr_engine *engine, struct wsr_connection *c, const wsr_slice *slices, unsigned n)
+{
+    const long res = wsr_sys_send(c->fd, slices, n);
+    if (res == -EAGAIN)
+        return false;
+    struct wsr_batch none = {NULL, 0, 0, engine->now_ns};
+    sent(engine, &none, c, (int)res);
+    return res < 0 || !wsr_outbox_pending(&c->ep.out);
+}
+
+static void kick_one(wsr_engine *engine, struct wsr_connection *c, bool between_batches)
 {
     if ((c->state & WSR_CONN_LET_GO) != 0) {
         wsr_conn_retire(engine, c);
@@ -43,19 +82,24 @@ static void kick_one(wsr_engine *engine, struct wsr_connection *c)
         return;
     if (takes_off && (c->ep.flags & WSR_EP_PING_WAITS) != 0) /* it may have been queued long ago, by the application's clock */
         wsr_keepalive_flies(&c->ep, wsr_sys_now_ns());
+    if (between_batches && wsr_direct_suits(engine, c, slices, n)) {
+        if (send_now(engine, c, slices, n))
+            return;
+        n = wsr_endpoint_drain(&c->ep, slices, WSR_RING_SLICES_MAX);
+    }
     if (send_slices(engine, c, slices, n) == 0)
         c->armed |= WSR_ARMED_SEND;
     else
         wsr_conn_dirty(engine, c); /* tried again with the next kick */
 }
 
-void wsr_output_kick(wsr_engine *engine)
+void wsr_output_kick(wsr_engine *engine, bool between_batches)
 {
     uint32_t n = engine->dirty.n; /* those that become dirty meanwhile wait for the next kick */
     while (n-- > 0) {
         struct wsr_connection *c = wsr_conn_list_take(engine, &engine->dirty, WSR_LINK(dirty_next));
         c->state &= (uint16_t)~(unsigned)WSR_CONN_DIRTY;
-        kick_one(engine, c);
+        kick_one(engine, c, between_batches);
     }
 }
 
@@ -66,24 +110,5 @@ void wsr_output_completion(wsr_engine *engine, struct wsr_batch *batch, struct w
         wsr_conn_retire(engine, c);
         return;
     }
-    if (completion->res > 0) {
-        if (wsr_conn_front(c) == NULL)
-            wsr_endpoint_sent(&c->ep, batch->now_ns, (size_t)completion->res);
-        else
-            wsr_front_sent(engine, c, batch->now_ns, (size_t)completion->res);
-        engine->shedding.some_may_go |= (c->state & WSR_CONN_STARVED) != 0;
-        if (wsr_endpoint_settle(&c->ep, batch))
-            wsr_conn_pending(engine, c);
-    } else if (completion->res != -EINTR && completion->res != -EAGAIN) {
-        if (wsr_conn_front(c) != NULL)
-            wsr_front_send_failed(engine, c, batch->now_ns);
-        wsr_endpoint_send_failed(&c->ep, batch, completion->res == 0 ? EPIPE : -completion->res);
-        /*
-         * Armed anew it looks what is there: a reset that came together with bytes does not wake a receive that has taken those
-         * (seen on 6.18), and then only a deadline would end this.
-         */
-        if (c->ep.close.state == WSR_CS_BROKEN)
-            (void)wsr_conn_cancel(engine, c, WSR_ARMED_RECEIVE);
-    }
-    wsr_conn_after(engine, c);
+    sent(engine, batch, c, completion->res);
 }

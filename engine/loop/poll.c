@@ -212,7 +212,7 @@ int wsr_poll(wsr_engine *engine, wsr_event *ev, unsigned cap, int64_t timeout_ns
         arm_wake(engine);
         arm_resolver(engine);
         wsr_input_feed_starved(engine);
-        wsr_output_kick(engine);
+        wsr_output_kick(engine, true);
         const uint64_t from_ns = engine->now_ns;
         int error = wsr_wait(engine, deadline_ns);
         if (error < 0)
@@ -238,7 +238,7 @@ int wsr_flush(wsr_engine *engine)
 {
     if (engine->fd_mode) /* also for what was begun since the last poll: a connect that fails at once, a Close and its deadline */
         arm_timer(engine);
-    wsr_output_kick(engine);
+    wsr_output_kick(engine, false);
     int error = wsr_ring_submit(engine->ring);
     wsr_ring_remind(engine->ring, engine->pending.n > 0 || engine->dirty.n > 0 || engine->shaking.n > 0 || engine->wake_owed ||
                                         wsr_input_owes_turn(engine));

@@ -6,6 +6,7 @@
 #endif
 #include "ring/sys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/tcp.h> /* the C library's tcp_info ends before tcpi_bytes_acked */
@@ -126,6 +127,21 @@ long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty)
     } while (n < 0 && errno == EINTR);
     *empty = n > 0 && ((size_t)n < head.len + body.len || notes_empty(&message));
     return n >= 0 ? (long)n : -errno;
+}
+
+long wsr_sys_send(int fd, const wsr_slice *slices, unsigned n)
+{
+    struct iovec parts[16];
+    assert(n <= sizeof parts / sizeof parts[0]);
+    for (unsigned i = 0; i < n; i++)
+        parts[i] = (struct iovec){(void *)(uintptr_t)slices[i].ptr, slices[i].len};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    ssize_t sent;
+    do /* of one slice send takes 1 % less time than sendmsg, of 64 KiB */
+        sent = n == 1 ? send(fd, parts[0].iov_base, parts[0].iov_len, flags) : sendmsg(fd, &message, flags);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0 ? (long)sent : -errno;
 }
 
 /* Linux frees the descriptor whatever close says: never again on EINTR, it may be another's by then. */

@@ -92,6 +92,9 @@ void wsr_sys_tell_rest(int fd);
  */
 long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty);
 
+/* Sends what the kernel takes of the slices (at most 16) now, without waiting: how many bytes, or -errno (-EAGAIN: none). */
+long wsr_sys_send(int fd, const wsr_slice *slices, unsigned n);
+
 /* Ends a connection at once, whoever still holds its socket: what was not sent or read is dropped, and the peer sees a reset. */
 void wsr_sys_disconnect(int fd);
 

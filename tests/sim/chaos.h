@@ -57,7 +57,7 @@ void chaos_tell(FILE *to);
 #define CHAOS_SECOND (1000 * CHAOS_MS)
 #define CHAOS_IDLE_NS (60 * CHAOS_SECOND) /* the idle limit of those who have one */
 
-enum { CHAOS_LIVES_MAX = 120, CHAOS_AT_ONCE_MAX = 8, CHAOS_SLOTS_MAX = 16, CHAOS_BATCH_MAX = 64, CHAOS_STALE = 4, CHAOS_PORT_FIRST = 40000 };
+enum { CHAOS_LIVES_MAX = 120, CHAOS_AT_ONCE_MAX = 8, CHAOS_SLOTS_MAX = 16, CHAOS_BATCH_MAX = 64, CHAOS_STALE = 4, CHAOS_PORT_FIRST = 40000, CHAOS_LARGE = 65536 };
 
 /* What one end of a connection has put on the wire so far. */
 struct chaos_wire {

@@ -44,7 +44,9 @@ static wsr_slice message_of(const struct chaos_end *end, unsigned i, wsr_opcode 
     const bool is_client = end == &end->life->client;
     const uint64_t x = mixed(end->life->seed + 2 * i + is_client);
     const size_t usual = chaos.size_max < 200 ? chaos.size_max : 200;
-    const size_t len = (size_t)(x >> 32) % ((x & 3) != 0 ? usual : chaos.size_max), at = (size_t)(x >> 4) % (POOL_BYTES - chaos.size_max);
+    const size_t most = (x & 3) != 0 ? usual : chaos.size_max, at = (size_t)(x >> 4) % (POOL_BYTES - chaos.size_max);
+    const size_t least = most > CHAOS_LARGE && (x & 8) != 0 ? CHAOS_LARGE : 0; /* what the engine has a way of its own for */
+    const size_t len = least + (size_t)(x >> 32) % (most - least);
     *opcode = (x & 4) != 0 ? WSR_TEXT : WSR_BINARY;
     if (*opcode == WSR_BINARY)
         return (wsr_slice){noise + at, len};

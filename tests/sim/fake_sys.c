@@ -182,6 +182,37 @@ long wsr_sys_receive(int fd, wsr_span head, wsr_span body, bool *empty)
     return (long)(n + m);
 }
 
+long wsr_sys_send(int fd, const wsr_slice *slices, unsigned n)
+{
+    struct sim_file *file = open_file(fd, "send");
+    struct sim_side *side = file->side;
+    if (file->sends > 0)
+        sim_violation("a send beside one that is under way on descriptor %d", fd);
+    int error = side == NULL || side->shut ? EPIPE : 0;
+    if (error == 0 && side->dead) {
+        error = sim_take_error(side);
+        error = error != 0 ? error : EPIPE;
+    }
+    if (error == 0)
+        error = sim_injected(SIM_SEND);
+    if (error != 0)
+        return -error;
+    uint64_t left = 0, done = 0;
+    for (unsigned i = 0; i < n; i++)
+        left += slices[i].len;
+    uint64_t most = sim_knobs.write_bytes_max > 0 ? 1 + sim_below(sim_knobs.write_bytes_max) : left;
+    sim_stats.sends_now++;
+    sim_stats.short_writes += most < left;
+    for (unsigned i = 0; i < n && most > 0; i++) {
+        const size_t want = slices[i].len < most ? slices[i].len : (size_t)most, took = sim_write(side, slices[i].ptr, want, false);
+        done += took;
+        most -= took;
+        if (took < slices[i].len)
+            break;
+    }
+    return done > 0 ? (long)done : -EAGAIN;
+}
+
 void wsr_sys_close(int fd)
 {
     sim_note("close %d", fd);

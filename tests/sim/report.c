@@ -67,6 +67,7 @@ static const struct row deeds[] = {
     {"strangers at the server", WORLD(strangers)},
     {"refusals of the client", WORLD(refusers)},
     {"receive buffers given back", HOST(buffers_returned)},
+    {"sends without the ring", HOST(sends_now)},
     {"completions", HOST(completions)},
     {"allocations", WORLD(allocations)},
     {"worlds in which calls, operations and memory fail", WORLD(hostile_worlds)},

@@ -66,7 +66,7 @@ enum sim_call {
 struct sim_stats {
     uint64_t enters, operations, completions, events;
     uint64_t bytes_sent, bytes_received;
-    uint64_t short_reads, short_writes, short_sends, delayed, late_sends, zero_copies, late_notifications, lost_more, enobufs, enobufs_false, overflows;
+    uint64_t short_reads, short_writes, short_sends, sends_now, delayed, late_sends, zero_copies, late_notifications, lost_more, enobufs, enobufs_false, overflows;
     uint64_t reordered, interrupts, partial_submits, cancelled, cancelled_partly, cancelled_late, resets, refused, emfile, injected, closed_armed;
     uint64_t backlogs_full;
     uint64_t connections, buffers_returned;
