@@ -263,12 +263,28 @@ void wsr_table_fini(wsr_engine *engine);
 /* A free slot, alive from now on, everything but its id zero; NULL: none, or no memory. */
 struct wsr_connection *wsr_table_take(wsr_engine *engine);
 void wsr_table_give(wsr_engine *engine, struct wsr_connection *c);
-/* For the application: NULL also from CLOSED on, although the ring may still hold operations of it. */
-struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id);
-/* For completions. NULL: stale, or no id at all. */
-struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id);
+
 /* Slot by number, live or not; NULL past the end. */
-struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot);
+static inline struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot)
+{
+    const struct wsr_table *table = &engine->table;
+    const uint32_t block = slot / WSR_TABLE_BLOCK;
+    return block < table->blocks_n && slot < table->slots_max ? &table->blocks[block][slot % WSR_TABLE_BLOCK] : NULL;
+}
+
+/* For completions. NULL: stale, or no id at all. */
+static inline struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id)
+{
+    struct wsr_connection *c = id >> 56 == 0 ? wsr_table_at(engine, (uint32_t)(id >> 32)) : NULL;
+    return c != NULL && c->live && c->ep.conn == id ? c : NULL;
+}
+
+/* For the application: NULL also from CLOSED on, although the ring may still hold operations of it. */
+static inline struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id)
+{
+    struct wsr_connection *c = wsr_table_find(engine, id);
+    return c != NULL && (c->ep.flags & WSR_EP_CLOSED) == 0 ? c : NULL;
+}
 
 /* The last completion of an operation came. */
 static inline void wsr_conn_disarmed(struct wsr_connection *c, unsigned which)

@@ -107,22 +107,3 @@ void wsr_table_give(wsr_engine *engine, struct wsr_connection *c)
     table->live_n--;
     wsr_conn_list_append(engine, &table->free, c, WSR_LINK(dirty_next));
 }
-
-struct wsr_connection *wsr_table_at(const wsr_engine *engine, uint32_t slot)
-{
-    const struct wsr_table *table = &engine->table;
-    uint32_t block = slot / WSR_TABLE_BLOCK;
-    return block < table->blocks_n && slot < table->slots_max ? slot_of(engine, slot) : NULL;
-}
-
-struct wsr_connection *wsr_table_find(const wsr_engine *engine, wsr_conn id)
-{
-    struct wsr_connection *c = id >> 56 == 0 ? wsr_table_at(engine, (uint32_t)(id >> 32)) : NULL;
-    return c != NULL && c->live && wsr_conn_id(c) == id ? c : NULL;
-}
-
-struct wsr_connection *wsr_table_known(const wsr_engine *engine, wsr_conn id)
-{
-    struct wsr_connection *c = wsr_table_find(engine, id);
-    return c != NULL && (c->ep.flags & WSR_EP_CLOSED) == 0 ? c : NULL;
-}

@@ -98,8 +98,8 @@ static int queue_close(struct wsr_endpoint *ep, uint16_t code, wsr_slice reason)
 {
     uint8_t payload[WSR_CLOSE_REASON_MAX + 2];
     unsigned len = wsr_close_payload_encode(payload, code, reason);
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
-    return wsr_outbox_frame(&ep->out, &framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
+    const struct wsr_framer *framer = wsr_endpoint_framer(ep);
+    return wsr_outbox_frame(&ep->out, framer, WSR_FIN | WSR_CLOSE, (wsr_slice){payload, len});
 }
 
 /* A peer that was taken for dead is sent a Close, in case it is not; it is not waited for, since who comes back must know soon. */

@@ -72,6 +72,8 @@ int wsr_env_init(struct wsr_env *env, const wsr_limits *limits, const wsr_alloca
     env->batch_bytes_max = SIZE_MAX;
     env->batch_serial = 1;
     wsr_pool_init(&env->pool, allocator, 0, memory_bytes_max);
+    env->framers[0] = (struct wsr_framer){&env->pool, env->kernels, NULL};
+    env->framers[1] = (struct wsr_framer){&env->pool, env->kernels, &env->keys};
     return WSR_OK;
 }
 
@@ -279,37 +281,46 @@ int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
     return WSR_OK;
 }
 
-/* Queues a message that was admitted: compressed if that was agreed on and pays. fragment_bytes 0: as one frame. */
-static int queue_message(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+/* Queues what goes on the wire for a message. fragment_bytes 0: as one frame. */
+static int queue_wire(struct wsr_endpoint *ep, uint8_t first, wsr_slice wire, size_t fragment_bytes)
 {
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
+    const struct wsr_framer *framer = wsr_endpoint_framer(ep);
+    return fragment_bytes == 0 ? wsr_outbox_frame(&ep->out, framer, WSR_FIN | first, wire)
+                               : wsr_outbox_fragments(&ep->out, framer, first, wire, fragment_bytes);
+}
+
+/* The same for one that may be compressed, and is if that pays. */
+static int queue_deflated(struct wsr_endpoint *ep, uint8_t first, wsr_slice payload, size_t fragment_bytes)
+{
     struct wsr_chunk *deflated = NULL;
-    uint8_t first = (uint8_t)((unsigned)opcode & 0x0F);
-    wsr_slice wire = payload;
-    if (wsr_permessage_of(ep) != NULL && (opcode == WSR_TEXT || opcode == WSR_BINARY))
-        wsr_permessage_deflate(ep, payload, &deflated);
-    if (deflated != NULL) {
-        first |= WSR_RSV1;
-        wire = (wsr_slice){deflated->data, deflated->len};
-    }
-    int error = fragment_bytes == 0 ? wsr_outbox_frame(&ep->out, &framer, WSR_FIN | first, wire)
-                                    : wsr_outbox_fragments(&ep->out, &framer, first, wire, fragment_bytes);
-    if (deflated != NULL)
-        wsr_permessage_sent(ep, deflated, error == WSR_OK);
+    wsr_permessage_deflate(ep, payload, &deflated);
+    if (deflated == NULL)
+        return queue_wire(ep, first, payload, fragment_bytes);
+    const wsr_slice wire = {deflated->data, deflated->len};
+    const int error = queue_wire(ep, first | WSR_RSV1, wire, fragment_bytes);
+    wsr_permessage_sent(ep, deflated, error == WSR_OK);
     if (error == WSR_OK) /* what is counted is what was accepted, as with what is received */
         ep->out.payload_bytes += payload.len - wire.len;
     return error;
 }
 
+/* Queues a message that was admitted. */
+static inline int queue_message(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload, size_t fragment_bytes)
+{
+    const uint8_t first = (uint8_t)((unsigned)opcode & 0x0F);
+    if (wsr_permessage_of(ep) != NULL && (opcode == WSR_TEXT || opcode == WSR_BINARY))
+        return queue_deflated(ep, first, payload, fragment_bytes);
+    return queue_wire(ep, first, payload, fragment_bytes);
+}
+
 int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 {
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
     if (opcode == WSR_PING || opcode == WSR_PONG) {
         if (payload.len > WSR_CONTROL_PAYLOAD_MAX)
             return WSR_ETOOBIG;
         if (!may_send(ep))
             return WSR_ESTATE;
-        return wsr_outbox_control(&ep->out, &framer, opcode, payload);
+        return wsr_outbox_control(&ep->out, wsr_endpoint_framer(ep), opcode, payload);
     }
     int error = wsr_endpoint_admit(ep, opcode, payload.len);
     if (error < 0)
@@ -353,8 +364,7 @@ unsigned wsr_endpoint_drain(wsr_endpoint *ep, wsr_slice *out, unsigned cap)
 {
     if (wsr_endpoint_is_over(ep))
         return 0; /* what is left was counted, and must not leave now */
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
-    return wsr_outbox_drain(&ep->out, &framer, out, cap);
+    return wsr_outbox_drain(&ep->out, wsr_endpoint_framer(ep), out, cap);
 }
 
 void wsr_endpoint_sent(wsr_endpoint *ep, uint64_t now_ns, size_t bytes)

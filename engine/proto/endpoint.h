@@ -63,6 +63,7 @@ enum wsr_lost {
 struct wsr_env {
     struct wsr_pool pool;
     struct wsr_keypool keys;         /* masking keys, for clients */
+    struct wsr_framer framers[2];    /* with the two above: for servers, for clients */
     wsr_limits limits;               /* every field set */
     const struct wsr_kernels *kernels;
     const struct wsr_consume *consume;
@@ -296,10 +297,9 @@ void wsr_ending_answered(struct wsr_endpoint *ep, uint64_t now_ns);
 bool wsr_ending_report(struct wsr_endpoint *ep, struct wsr_batch *batch);
 
 /* What this endpoint's outbox frames with. */
-static inline struct wsr_framer wsr_endpoint_framer(struct wsr_endpoint *ep)
+static inline const struct wsr_framer *wsr_endpoint_framer(const struct wsr_endpoint *ep)
 {
-    struct wsr_env *env = ep->env;
-    return (struct wsr_framer){&env->pool, env->kernels, (ep->flags & WSR_EP_MASKS) != 0 ? &env->keys : NULL};
+    return &ep->env->framers[(ep->flags & WSR_EP_MASKS) != 0];
 }
 
 /* Is the next byte one of a frame's payload, or of a header of which a part has come? */

@@ -71,26 +71,12 @@ unsigned wsr_frame_header_size(uint64_t payload_len, bool masked)
 
 unsigned wsr_frame_header_encode(uint8_t *out, uint8_t first, uint64_t payload_len, const uint8_t *masking_key)
 {
-    uint8_t mask_bit = masking_key != NULL ? 0x80 : 0;
-    unsigned n;
-    out[0] = first;
-    if (payload_len < 126) {
-        out[1] = (uint8_t)(mask_bit | payload_len);
-        n = 2;
-    } else if (payload_len < 65536) {
-        out[1] = mask_bit | 126;
-        wsr_store_be16(out + 2, (uint16_t)payload_len);
-        n = 4;
-    } else {
-        out[1] = mask_bit | 127;
-        wsr_store_be64(out + 2, payload_len);
-        n = 10;
-    }
-    if (masking_key != NULL) {
-        memcpy(out + n, masking_key, 4);
-        n += 4;
-    }
-    return n;
+    const unsigned n = wsr_frame_header_plain(out, first, payload_len);
+    if (masking_key == NULL)
+        return n;
+    out[1] |= 0x80;
+    memcpy(out + n, masking_key, 4);
+    return n + 4;
 }
 
 const char *wsr_opcode_name(unsigned opcode)

@@ -9,6 +9,8 @@
 
 #include <wsring/frame.h>
 
+#include "base/bytes.h"
+
 enum wsr_frame_class {
     WSR_CLASS_WHOLE = 0,    /* a message of one frame, not compressed */
     WSR_CLASS_FIRST,        /* the first of several fragments */
@@ -30,6 +32,26 @@ extern const uint8_t wsr_frame_class[2][2][256];
 static inline bool wsr_opcode_is_data(wsr_opcode opcode)
 {
     return opcode == WSR_TEXT || opcode == WSR_BINARY || opcode == WSR_TEXT_PLAIN || opcode == WSR_BINARY_PLAIN;
+}
+
+#define WSR_FRAME_HEADER_PLAIN_MAX 10u
+
+/* wsr_frame_header_encode for a frame that is not masked: at most so many bytes. */
+static inline unsigned wsr_frame_header_plain(uint8_t *out, uint8_t first, uint64_t payload_len)
+{
+    out[0] = first;
+    if (payload_len < 126) {
+        out[1] = (uint8_t)payload_len;
+        return 2;
+    }
+    if (payload_len < 65536) {
+        out[1] = 126;
+        wsr_store_be16(out + 2, (uint16_t)payload_len);
+        return 4;
+    }
+    out[1] = 127;
+    wsr_store_be64(out + 2, payload_len);
+    return 10;
 }
 
 /* The wsr_error of an error class. */

@@ -33,8 +33,8 @@ int wsr_keepalive_ping(struct wsr_endpoint *ep, uint64_t now_ns)
     uint8_t payload[PAYLOAD_LEN];
     memcpy(payload, env->ping_tag, WSR_PING_TAG_LEN);
     memcpy(payload + WSR_PING_TAG_LEN, &number, sizeof number);
-    struct wsr_framer framer = wsr_endpoint_framer(ep);
-    error = wsr_outbox_control(&ep->out, &framer, WSR_PING, (wsr_slice){payload, sizeof payload});
+    const struct wsr_framer *framer = wsr_endpoint_framer(ep);
+    error = wsr_outbox_control(&ep->out, framer, WSR_PING, (wsr_slice){payload, sizeof payload});
     if (error < 0)
         return error;
     env->pings = number;

@@ -155,8 +155,8 @@ static int control_done(struct wsr_endpoint *ep, struct wsr_batch *batch, uint8_
     case WSR_PING:
         /* "unless it already received a Close frame": after our own Close nothing may follow it either (5.5.1, 5.5.2) */
         if (wsr_close_is_open(&ep->close)) {
-            struct wsr_framer framer = wsr_endpoint_framer(ep);
-            int error = wsr_outbox_control(&ep->out, &framer, WSR_PONG, payload);
+            const struct wsr_framer *framer = wsr_endpoint_framer(ep);
+            int error = wsr_outbox_control(&ep->out, framer, WSR_PONG, payload);
             if (error < 0)
                 return error;
         }
