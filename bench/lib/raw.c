@@ -39,8 +39,8 @@ void raw_options_parse(struct raw_options *options, int argc, char **argv)
         {"port", required_argument, NULL, 'p'},         {"in", required_argument, NULL, 'i'},
         {"out", required_argument, NULL, 'o'},          {"buffer-bytes", required_argument, NULL, 'b'},
         {"buffers", required_argument, NULL, 'n'},      {"copy-below", required_argument, NULL, 'c'},
-        {"whole-buffers", no_argument, NULL, 'w'},      {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"whole-buffers", no_argument, NULL, 'w'},      {"spin", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},               {NULL, 0, NULL, 0},
     };
     const size_t size_max = (size_t)1 << 30;
     int option;
@@ -54,8 +54,9 @@ void raw_options_parse(struct raw_options *options, int argc, char **argv)
         case 'n': options->buffers = (unsigned)number("buffers", optarg, 32768); break;
         case 'c': options->copy_below = number("copy-below", optarg, size_max); break;
         case 'w': options->whole = 1; break;
+        case 's': options->spin = 1; break;
         case 'h':
-            printf("usage: %s --in N --out M [--port P] [--buffer-bytes B] [--buffers N] [--copy-below B] [--whole-buffers]\n"
+            printf("usage: %s --in N --out M [--port P] [--buffer-bytes B] [--buffers N] [--copy-below B] [--whole-buffers] [--spin]\n"
                    "Of every N bytes received, echoes all but the first N - M.\n", argv[0]);
             exit(0);
         default: exit(2);

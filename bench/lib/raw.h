@@ -18,6 +18,7 @@ struct raw_options {
     size_t buffer_bytes; /* of one receive buffer; 0: the server's own default */
     unsigned buffers;    /* how many of them (io_uring); 0: the default */
     size_t copy_below;   /* messages shorter than this are copied into one send a batch (io_uring) */
+    int spin;            /* look for a while before sleeping (epoll) */
     int whole;           /* no incremental buffers, as before Linux 6.12 (io_uring) */
 };
 

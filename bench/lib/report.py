@@ -18,14 +18,16 @@ def summarise(scenario, rounds, names, ours):
     figures = ["cpu"] + (["p50", "p99", "p99.9"] if scenario.program == "rate_load" else [])
     summary = {}
     for name in names:
-        if not any(name in r for r in rounds):
+        taking_part = sum(any(r.get(name, [])) for r in rounds)
+        if taking_part == 0:
             continue
-        summary[name] = {"rounds": sum(name in r for r in rounds), "units_per_second": statistics.median(totals(rounds, name, rate)),
+        summary[name] = {"rounds": taking_part, "units_per_second": statistics.median(totals(rounds, name, rate)),
                          **usage(rounds, name)}
         for figure in figures:
             summary[name][figure] = statistics.median(totals(rounds, name, FIGURES[figure]))
-            if any(ours in r for r in rounds):
-                summary[name][figure + "_ratio"] = interval(paired(rounds, ours, name, FIGURES[figure]))
+            ratios = paired(rounds, ours, name, FIGURES[figure])
+            if ratios:
+                summary[name][figure + "_ratio"] = interval(ratios)
         if scenario.program == "rate_load":
             summary[name]["lag_p99_us"] = statistics.median(totals(rounds, name, lambda piece: piece["lag_p99_ns"] / 1e3))
     return summary
@@ -49,7 +51,7 @@ def print_latency(summary):
               f"{s['lag_p99_us']:>7.1f}{s['load_waited']:>8.1%}")
 
 
-def print_scenario(scenario, rounds, summary):
+def print_scenario(scenario, rounds, summary, left_out=0.0):
     print(f"\n{scenario.name}: {scenario.title}; {len(rounds)} rounds")
     if scenario.program == "rate_load":
         print_latency(summary)
@@ -58,8 +60,8 @@ def print_scenario(scenario, rounds, summary):
     waited = max((s["load_waited"] for s in summary.values()), default=0)
     if waited > WAITED_WARNING:
         print(f"  warning: other programs took the load's core for {waited:.0%} of the time; the medians bear some of that, not much")
-    if scenario.latency and any(s["rounds"] < len(rounds) for s in summary.values()):
-        print("  rounds in which other programs got in the way of a server, or of the load, are left out of its figures")
+    if left_out > 0:
+        print(f"  left out, because other programs got in the way of the server or of the load: {left_out:.0%} of the slices")
     sys.stdout.flush()
 
 

@@ -21,10 +21,11 @@ class Scenario:
     goals: dict = field(default_factory=dict)  # against whom: at most
     goal_figure: str = "cpu"  # or p50, p99
     raw_payload: int = -1  # bytes of a message, where the raw echoes take part
+    raw_spins: bool = False  # one of them also as a program that looks for a while before it sleeps
     text: bool = False
     deflate: bool = False
     tls: bool = False
-    latency: bool = False  # one slice is a round
+    latency: bool = False  # judged by a quantile of each slice
     slices: int = 10
     seconds_factor: float = 1.0  # longer or shorter than the others
     brakes: int = 1  # more where the load needs more than the servers do, and they would not be at full load
@@ -59,7 +60,7 @@ SCENARIOS = [
     Scenario("upgrade", "connect, upgrade, close; 32 at once", "upgrade_load", ["--connections", "32"], unit="upgrade", units="upgrades",
              brakes=10, goals={"bun": 0.63, "uws": 0.75}),  # the load's end of a connection costs twice the server's
     Scenario("pingpong", "20 B back and forth on one connection", "rate_load", ["--connections", "1"], goals={"bun": 0.40, "uws": 0.40},
-             goal_figure="p50", raw_payload=20, latency=True, seconds_factor=0.2, serve=["--wait", "latency"]),
+             goal_figure="p50", raw_payload=20, raw_spins=True, latency=True, slices=1, seconds_factor=0.2, serve=["--wait", "latency"]),
     Scenario("50kHz", "50,000 messages of 20 B a second by a schedule, over 100 connections", "rate_load",
              ["--connections", "100", "--rate", "50000"], goals={"bun": 0.80, "uws": 0.80}, goal_figure="p99", raw_payload=20, latency=True),
 ]

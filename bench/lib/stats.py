@@ -1,6 +1,7 @@
 """bench/lib/stats.py - medians with an interval, ratios of what was measured a moment apart, and the verdict on a goal.
 
-A round is {server name: [slice, ...]}; a slice is what a load (lib/load.h) reports. A server may be missing from a round.
+A round is {server name: [slice, ...]}; a slice is what a load (lib/load.h) reports, None one that is not to be counted. A server may be
+missing from a round.
 """
 import statistics
 
@@ -32,17 +33,19 @@ def cycles(piece):
 
 def paired(rounds, a, b, figure):
     """One ratio a round: the median of the ratios of its slices, each taken a moment apart on the same machine."""
-    return [statistics.median(figure(x) / figure(y) for x, y in zip(r[a], r[b])) for r in rounds if a in r and b in r]
+    ratios = ([figure(x) / figure(y) for x, y in zip(r[a], r[b]) if x and y] for r in rounds if a in r and b in r)
+    return [statistics.median(of_round) for of_round in ratios if of_round]
 
 
 def totals(rounds, name, figure):
     """One figure a round: the median of its slices."""
-    return [statistics.median(figure(piece) for piece in r[name]) for r in rounds if name in r]
+    figures = ([figure(piece) for piece in r.get(name, []) if piece] for r in rounds)
+    return [statistics.median(of_round) for of_round in figures if of_round]
 
 
 def usage(rounds, name):
     """How busy both ends were: shares of the time, and sleeps per 1,000 units."""
-    pieces = [piece for r in rounds for piece in r.get(name, [])]
+    pieces = [piece for r in rounds for piece in r.get(name, []) if piece]
     seconds = sum(piece["seconds"] for piece in pieces)
     return {
         "sleeps": 1000 * sum(piece["server_sleeps"] for piece in pieces) / sum(piece["units"] for piece in pieces),

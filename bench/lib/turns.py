@@ -28,7 +28,9 @@ def raw_echoes(build, payload):
 def raw_servers(build, scenario):
     """The limit of a scenario, as far as there is a program for it."""
     if scenario.raw_payload >= 0:
-        return raw_echoes(build, scenario.raw_payload)
+        echoes = raw_echoes(build, scenario.raw_payload)
+        spinning = [Server("raw-spin", "raw", [*echoes[-1].command, "--spin"])] if scenario.raw_spins else []
+        return echoes + spinning
     return [Server("raw-uring", "ws", [str(build / "bench/raw_upgrade"), "{port}"])] if scenario.program == "upgrade_load" else []
 
 
