@@ -374,6 +374,34 @@ static void a_reset_together_with_bytes_is_seen(void **unused)
     wsr_engine_close(w.engine);
 }
 
+static uint64_t accepted_by(const wsr_engine *engine)
+{
+    wsr_engine_statistics stats;
+    wsr_engine_stats(engine, &stats, sizeof stats);
+    return stats.accepted;
+}
+
+static void who_says_nothing_stays_the_kernels(void **unused)
+{
+    (void)unused;
+    struct world w = {0};
+    wsr_listener listener;
+    wsr_listen_config config = WSR_LISTEN_CONFIG_INIT;
+    assert_int_equal(wsr_engine_open(&w.engine, NULL), WSR_OK);
+    config.defer_accept_ns = 60 * (uint64_t)SECOND;
+    uint16_t port = listen_on(&w, &config, &listener);
+    int silent = dial(port); /* is first in the queue, and would be taken first */
+    assert_int_equal(status_of(&w, port, "/", NULL), 101);
+    assert_int_equal(accepted_by(w.engine), 1);
+    w.opened = 0;
+    ask(silent, "/", NULL);
+    until(&w, &w.opened, 1);
+    assert_int_equal(accepted_by(w.engine), 2);
+    close(silent);
+    until(&w, &w.closed, 1);
+    wsr_engine_close(w.engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(there_is_an_end_of_listeners_and_of_memory),
         cmocka_unit_test(configs_are_checked_at_once),
         cmocka_unit_test(configs_of_other_headers_are_understood),
+        cmocka_unit_test(who_says_nothing_stays_the_kernels),
         cmocka_unit_test(a_reset_together_with_bytes_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

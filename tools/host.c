@@ -16,11 +16,12 @@
 #define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
 
 enum { KEY_PROXY = 1, KEY_INHERIT, KEY_USER_TIMEOUT, KEY_KEEPALIVE, KEY_DSCP, KEY_MEMORY_MAX, KEY_RESERVE, KEY_PREFAULT, KEY_LOCK, KEY_HUGE,
-       KEY_WAIT, KEY_SPIN, KEY_SQPOLL, KEY_STAMPS, KEY_ZERO_COPY };
+       KEY_WAIT, KEY_SPIN, KEY_SQPOLL, KEY_STAMPS, KEY_ZERO_COPY, KEY_DEFER_ACCEPT };
 
 static const struct argp_option options[] = {
     {"proxy-protocol", KEY_PROXY, NULL, 0, "each connection begins with a PROXY protocol header, version 1 or 2, of a load balancer's", 0},
     {"inherit", KEY_INHERIT, NULL, 0, "listen on the socket that the service manager has passed (LISTEN_FDS), in place of --host and --port", 0},
+    {"defer-accept", KEY_DEFER_ACCEPT, "TIME", 0, "leave who connects and sends nothing to the kernel, for so long, in whole seconds (0)", 0},
     {"user-timeout", KEY_USER_TIMEOUT, "TIME", 0, "end a connection whose TCP was not acknowledged for so long (the system's)", 0},
     {"keepalive", KEY_KEEPALIVE, "TIME", 0, "TCP's own probes after so long a silence (none)", 0},
     {"dscp", KEY_DSCP, "N", 0, "mark all packets, 0 to 63, as in 46 for expedited forwarding (0)", 0},
@@ -96,6 +97,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case KEY_PROXY: o->listen->proxy_protocol = true; break;
     case KEY_INHERIT: inherit(o, state); break;
+    case KEY_DEFER_ACCEPT: o->listen->defer_accept_ns = duration("defer-accept", value, 3600 * second_ns, state); break;
     case KEY_USER_TIMEOUT: socket->user_timeout_ns = duration("user-timeout", value, 86400 * second_ns, state); break;
     case KEY_KEEPALIVE: socket->keepalive_idle_ns = duration("keepalive", value, 32767 * second_ns, state); break;
     case KEY_DSCP:

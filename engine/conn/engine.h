@@ -127,6 +127,7 @@ struct wsr_listening {
     uint16_t port;
     bool armed, manual;
     bool adopts;  /* has no socket of its own: wsr_adopt_fd alone gives it connections */
+    bool defers;  /* what it accepts has bytes to be read */
     bool prefaced; /* its connections begin with a PROXY header */
     bool leaving; /* unlistened: the descriptor goes with the accept's last completion */
     struct wsr_timer retry; /* after EMFILE */

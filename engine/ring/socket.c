@@ -101,6 +101,11 @@ int wsr_sys_listen_with(const union wsr_address *address, socklen_t len, int bac
     return fd;
 }
 
+int wsr_sys_defer_accept(int fd, uint64_t ns)
+{
+    return set(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, units(ns, SECOND_NS));
+}
+
 int wsr_sys_adopt(int fd, bool listening, const wsr_socket_options *options)
 {
     int type = 0, is_listening = 0;

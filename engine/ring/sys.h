@@ -49,6 +49,9 @@ static inline int wsr_sys_listen(const union wsr_address *address, socklen_t len
     return wsr_sys_listen_with(address, len, backlog, reuse_port, &none);
 }
 
+/* Has a listening socket hold back who has sent nothing, for about so long. Of no effect where there is no such thing. */
+int wsr_sys_defer_accept(int fd, uint64_t ns);
+
 /*
  * Makes a socket of somebody else's one of ours: close-on-exec, blocking, TCP_NODELAY, options. -ENOTSOCK, -EINVAL (not a stream
  * socket, or not listening), -ENOTCONN (listening is false and it is not connected), or what an option was refused with.

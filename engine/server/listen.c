@@ -73,7 +73,7 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
         wsr_sys_close(fd);
         return;
     }
-    wsr_conn_start(engine, c, true); /* a request seldom lies there yet */
+    wsr_conn_start(engine, c, !listening->defers); /* otherwise a request seldom lies there yet */
 }
 
 /* No descriptor is left: some that wait are closed with the help of the reserve, and the rest wait for a while. */
@@ -154,6 +154,8 @@ static int open_socket(struct wsr_listening *listening, const wsr_listen_config 
     int error = fd;
     if (config->fd > 0)
         error = wsr_sys_adopt(fd, true, &config->socket);
+    if (error >= 0 && config->defer_accept_ns > 0)
+        error = wsr_sys_defer_accept(fd, config->defer_accept_ns);
     if (error >= 0)
         error = wsr_sys_local_address(fd, &address);
     if (error < 0) {
@@ -214,6 +216,7 @@ int wsr_listen(wsr_engine *engine, const wsr_listen_config *from, wsr_listener *
         return error;
     listening->adopts = config.adopt_only;
     listening->prefaced = config.proxy_protocol;
+    listening->defers = config.defer_accept_ns > 0;
     listening->socket = config.socket;
     listening->tls = wsr_tls_hold(config.tls);
     listening->manual = config.manual;

@@ -145,6 +145,13 @@ int wsr_sys_shutdown_write(int fd)
     return 0;
 }
 
+int wsr_sys_defer_accept(int fd, uint64_t ns)
+{
+    (void)ns;
+    (void)open_file(fd, "setsockopt");
+    return 0;
+}
+
 bool wsr_sys_sending(int fd, uint64_t *acked_bytes)
 {
     const struct sim_file *file = open_file(fd, "getsockopt");
