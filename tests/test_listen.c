@@ -402,6 +402,33 @@ static void who_says_nothing_stays_the_kernels(void **unused)
     wsr_engine_close(w.engine);
 }
 
+/* Whose handshake the kernel had done, and whose completion lies there, when the listener is closed. */
+static void who_was_let_in_is_served(void **unused)
+{
+    (void)unused;
+    for (unsigned drains = 0; drains < 2; drains++) {
+        struct world w = {0};
+        wsr_listener listener;
+        wsr_event ev;
+        assert_int_equal(wsr_engine_open(&w.engine, NULL), WSR_OK);
+        uint16_t port = listen_on(&w, NULL, &listener);
+        assert_int_equal(wsr_poll(w.engine, &ev, 1, 0), 0); /* now it accepts */
+        int fd = dial(port);
+        assert_int_equal(wsr_flush(w.engine), WSR_OK);
+        assert_int_equal(accepted_by(w.engine), 0); /* not looked at yet */
+        assert_int_equal(drains ? wsr_drain(w.engine, NULL) : wsr_unlisten(w.engine, listener), WSR_OK);
+        ask(fd, "/", NULL);
+        until(&w, &w.opened, 1);
+        if (!drains)
+            assert_int_equal(wsr_close(w.engine, w.conn, 1000, (wsr_slice){NULL, 0}), WSR_OK);
+        shutdown(fd, SHUT_WR);
+        until(&w, &w.closed, 1);
+        close(fd);
+        assert_int_equal(wsr_drain_left(w.engine), 0);
+        wsr_engine_close(w.engine);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +439,7 @@ int main(void)
         cmocka_unit_test(configs_are_checked_at_once),
         cmocka_unit_test(configs_of_other_headers_are_understood),
         cmocka_unit_test(who_says_nothing_stays_the_kernels),
+        cmocka_unit_test(who_was_let_in_is_served),
         cmocka_unit_test(a_reset_together_with_bytes_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,14 @@ static void welcome(wsr_engine *engine, const struct wsr_listening *listening, i
     wsr_conn_start(engine, c, !listening->defers); /* otherwise a request seldom lies there yet */
 }
 
+/* It was let in when the listener had left already: it is served like those before it, and told like them where all are sent away. */
+static void welcome_late(wsr_engine *engine, const struct wsr_listening *listening, int fd)
+{
+    welcome(engine, listening, fd);
+    if (engine->draining.on && !wsr_timer_is_set(&engine->draining.timer))
+        wsr_wheel_set(&engine->wheel, &engine->draining.timer, engine->now_ns);
+}
+
 /* No descriptor is left: some that wait are closed with the help of the reserve, and the rest wait for a while. */
 static void shed(wsr_engine *engine, struct wsr_listening *listening)
 {
@@ -94,7 +102,7 @@ static void accepted(wsr_engine *engine, struct wsr_batch *batch, const struct w
     int res = completion->res;
     if (listening->leaving) {
         if (res >= 0)
-            wsr_sys_close(res);
+            welcome_late(engine, listening, res);
         if (!listening->armed)
             close_socket(listening);
         return;
