@@ -40,11 +40,12 @@ struct result {
     struct histogram latency, lag;
 };
 
-static double payload_bytes = 20, rate;
+static double payload_bytes = 20, rate, settle_ms;
 
 static const struct load_number numbers[] = {
     {"payload", "bytes of a message", &payload_bytes, 1, PAYLOAD_MAX, 0},
     {"rate", "messages a second, all connections together; 0: one at a time on each", &rate, 0, 1e7, 0},
+    {"settle", "ms at the beginning of a slice that do not count: the server's code was not the last that ran", &settle_ms, 0, 1000, 0},
     {NULL, NULL, NULL, 0, 0, 0},
 };
 
@@ -55,7 +56,7 @@ static uint8_t read_buffer[64 * 1024];
 /* Of the slice that runs. */
 static const struct load_target *current;
 static struct result *result;
-static int64_t outstanding, replies;
+static int64_t outstanding, replies, counted_from_ns;
 static int stopping;
 
 static void frames_build(void)
@@ -113,7 +114,8 @@ static void message_start(struct connection *connection, int64_t due_ns, int64_t
     if (connection->end - connection->first == FLYING_MAX)
         load_die("the server is hopelessly behind: %d messages without a reply on one connection", FLYING_MAX);
     connection->due_ns[connection->end++ % FLYING_MAX] = due_ns;
-    histogram_record(&result->lag, (uint64_t)(now_ns > due_ns ? now_ns - due_ns : 0));
+    if (due_ns >= counted_from_ns)
+        histogram_record(&result->lag, (uint64_t)(now_ns > due_ns ? now_ns - due_ns : 0));
     outstanding++;
     connection_send(connection);
 }
@@ -125,7 +127,8 @@ static void reply_complete(struct connection *connection, int64_t now_ns)
     if (connection->first == connection->sent)
         load_die("more replies than messages");
     due_ns = connection->due_ns[connection->first++ % FLYING_MAX];
-    histogram_record(&result->latency, (uint64_t)(now_ns - due_ns));
+    if (due_ns >= counted_from_ns)
+        histogram_record(&result->latency, (uint64_t)(now_ns - due_ns));
     outstanding--;
     replies++;
     if (rate == 0 && !stopping)
@@ -198,6 +201,7 @@ static void run(struct load_target *target, double seconds, struct load_slice *s
     int64_t total = (int64_t)(rate * seconds), patience_ns = end_ns + (int64_t)CLIENT_STALL_SECONDS * 1000000000;
 
     current = target;
+    counted_from_ns = begin_ns + (int64_t)(settle_ms * 1e6);
     stopping = 0;
     replies = 0;
     slice->result = result = malloc(sizeof *result);

@@ -62,7 +62,7 @@ SCENARIOS = [
     Scenario("pingpong", "20 B back and forth on one connection", "rate_load", ["--connections", "1"], goals={"bun": 0.40, "uws": 0.40},
              goal_figure="p50", raw_payload=20, raw_spins=True, latency=True, slices=1, seconds_factor=0.2, serve=["--wait", "latency"]),
     Scenario("50kHz", "50,000 messages of 20 B a second by a schedule, over 100 connections", "rate_load",
-             ["--connections", "100", "--rate", "50000"], goals={"bun": 0.80, "uws": 0.80}, goal_figure="p99", raw_payload=20, latency=True),
+             ["--connections", "100", "--rate", "50000", "--settle", "10"], goals={"bun": 0.80, "uws": 0.80}, goal_figure="p99", raw_payload=20, latency=True),
 ]
 
 FIGURES = {

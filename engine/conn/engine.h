@@ -337,7 +337,13 @@ void wsr_conn_retire(wsr_engine *engine, struct wsr_connection *c);
 /* Its timer fired. */
 void wsr_conn_timed(wsr_engine *engine, struct wsr_batch *batch, struct wsr_connection *c);
 /* Puts it on a list unless it is there. */
-void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c);
+static inline void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
+{
+    if ((c->state & WSR_CONN_DIRTY) != 0)
+        return;
+    c->state |= WSR_CONN_DIRTY;
+    wsr_conn_list_append(engine, &engine->dirty, c, WSR_LINK(dirty_next));
+}
 void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c);
 void wsr_conn_shaking(wsr_engine *engine, struct wsr_connection *c);
 

@@ -14,14 +14,6 @@
 #define DOUBT_PART 128u
 #define DOUBT_NS_MAX UINT64_C(100000000)
 
-void wsr_conn_dirty(wsr_engine *engine, struct wsr_connection *c)
-{
-    if ((c->state & WSR_CONN_DIRTY) != 0)
-        return;
-    c->state |= WSR_CONN_DIRTY;
-    wsr_conn_list_append(engine, &engine->dirty, c, WSR_LINK(dirty_next));
-}
-
 void wsr_conn_pending(wsr_engine *engine, struct wsr_connection *c)
 {
     if ((c->state & WSR_CONN_PENDING) != 0)

@@ -265,7 +265,7 @@ int wsr_endpoint_want_writable(wsr_endpoint *ep, size_t outbox_bytes)
     return WSR_OK;
 }
 
-int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
+static inline int admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
 {
     if (!may_send(ep))
         return WSR_ESTATE;
@@ -279,6 +279,11 @@ int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
         return WSR_EFULL;
     }
     return WSR_OK;
+}
+
+int wsr_endpoint_admit(struct wsr_endpoint *ep, wsr_opcode opcode, size_t len)
+{
+    return admit(ep, opcode, len);
 }
 
 /* Queues what goes on the wire for a message. fragment_bytes 0: as one frame. */
@@ -322,7 +327,7 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
             return WSR_ESTATE;
         return wsr_outbox_control(&ep->out, wsr_endpoint_framer(ep), opcode, payload);
     }
-    int error = wsr_endpoint_admit(ep, opcode, payload.len);
+    int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     return queue_message(ep, opcode, payload, 0);
@@ -333,7 +338,7 @@ int wsr_endpoint_send(wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 
 int wsr_endpoint_forward(struct wsr_endpoint *ep, wsr_opcode opcode, wsr_slice payload)
 {
-    int error = wsr_endpoint_admit(ep, opcode, payload.len);
+    int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     struct wsr_chunk *chunk = NULL;
@@ -349,7 +354,7 @@ int wsr_endpoint_send_fragmented(struct wsr_endpoint *ep, wsr_opcode opcode, wsr
 {
     if (fragment_bytes == 0)
         return WSR_EINVAL;
-    int error = wsr_endpoint_admit(ep, opcode, payload.len);
+    int error = admit(ep, opcode, payload.len);
     if (error < 0)
         return error;
     return queue_message(ep, opcode, payload, fragment_bytes);

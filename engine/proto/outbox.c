@@ -64,19 +64,24 @@ static void append(struct wsr_outbox *out, struct wsr_chunk *chunk)
     insert(out, out->last, chunk);
 }
 
-/* A chunk at the queue's end with room for `need` bytes; linked already. */
-static struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *pool, size_t need)
+/* A new one at the queue's end. */
+static __attribute__((noinline)) struct wsr_chunk *queue_grow(struct wsr_outbox *out, struct wsr_pool *pool, size_t need)
 {
-    struct wsr_chunk *last = out->last;
-    const bool is_queue = last != NULL && last->kind == FRAMES;
-    if (is_queue && wsr_chunk_room(last) >= need)
-        return last;
-    const size_t usual = is_queue && last->of == NULL ? CHUNK_NEXT_BYTES : CHUNK_FIRST_BYTES;
+    const struct wsr_chunk *last = out->last;
+    const bool goes_on = last != NULL && last->kind == FRAMES && last->of == NULL;
+    const size_t usual = goes_on ? CHUNK_NEXT_BYTES : CHUNK_FIRST_BYTES;
     struct wsr_chunk *chunk = wsr_pool_get(pool, need > usual ? need : usual);
     if (chunk == NULL)
         return NULL;
     append(out, chunk);
     return chunk;
+}
+
+/* A chunk at the queue's end with room for `need` bytes; linked already. */
+static inline struct wsr_chunk *queue_room(struct wsr_outbox *out, struct wsr_pool *pool, size_t need)
+{
+    struct wsr_chunk *last = out->last;
+    return last != NULL && last->kind == FRAMES && wsr_chunk_room(last) >= need ? last : queue_grow(out, pool, need);
 }
 
 /* A key for a frame, if this end masks; the key 0 copies. */
